@@ -1,0 +1,208 @@
+"""Which files belong to training, validation and test.
+
+A data set folder holds ``split.json`` (written by :func:`write_split`), or is a fastMRI tree with folders whose names
+end in ``train``, ``val`` or ``test``. A single file or a flat folder serves for inference.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from recon_monai.data.writers import atomic_path
+
+__all__ = ["SPLITS", "SPLIT_FILE", "SplitError", "read_split", "write_split"]
+
+SPLITS = ("train", "val", "test")
+SPLIT_FILE = "split.json"
+
+_SHOWN = 10
+
+
+class SplitError(ValueError):
+    """A data set folder does not say, or says wrongly, which files belong to a split."""
+
+
+def read_split(dataset_dir: str | Path, split: str) -> list[Path]:
+    """Files of one split of a data set.
+
+    Args:
+        dataset_dir: a folder with ``split.json``; or a fastMRI tree (folders whose names end in ``train``, ``val``,
+            ``test``, or such a folder itself); for ``split="all"`` also a single ``.h5`` file or a flat folder.
+        split: ``"train"``, ``"val"``, ``"test"`` or ``"all"``.
+
+    Returns:
+        The files, in the order of ``split.json``, else sorted; never empty.
+
+    Raises:
+        SplitError: if the folder, the split or listed files are missing, if the split is empty, if a listed name
+            leaves the folder, or if a file or subject is in two splits.
+    """
+    if split not in (*SPLITS, "all"):
+        raise SplitError(f"split is {split!r}, expected one of {[*SPLITS, 'all']}")
+    root = Path(dataset_dir)
+    if not root.exists():
+        raise SplitError(f"{root} does not exist; give a folder of fastMRI .h5 files as dataset_dir")
+    if root.is_file():
+        if split == "all":
+            return [root]
+        raise SplitError(f"{root} is a single file and has no split {split!r}; give the folder of the data set")
+    files = _listed_files(root, split) if (root / SPLIT_FILE).exists() else _folder_files(root, split)
+    if not files:
+        raise SplitError(f"{root}: the split {split!r} holds no .h5 file; add files to it or choose another split")
+    twice = [name for name, count in Counter(path.name for path in files).items() if count > 1]
+    if twice:
+        raise SplitError(
+            f"{root}: several files of the split {split!r} are called {_some(twice)}; results are kept by file name, "
+            "so give one folder (for example only the multicoil one) or rename the files"
+        )
+    return files
+
+
+def write_split(
+    dataset_dir: str | Path,
+    subjects: Mapping[str, str],
+    fractions: Sequence[float] = (0.7, 0.15, 0.15),
+    seed: int = 0,
+) -> Path:
+    """Split the files of a folder by subject and write ``split.json``.
+
+    All files of a subject go to the same part. The subjects are ordered by a hash of seed and name, so the result
+    depends neither on the order of ``subjects`` nor on the machine. Each part with a positive fraction gets at least
+    one subject.
+
+    Args:
+        dataset_dir: the folder; ``split.json`` in it is replaced.
+        subjects: subject of each file name (relative to the folder).
+        fractions: parts of the subjects for training, validation and test; they sum to 1.
+        seed: another seed gives another split.
+
+    Returns:
+        The path of ``split.json``.
+
+    Raises:
+        SplitError: if the fractions are no partition, a name leaves the folder, or there are fewer subjects than
+            parts with a positive fraction.
+    """
+    root = Path(dataset_dir)
+    names = sorted(set(subjects.values()), key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
+    counts = _counts(len(names), fractions, root)
+    for file in subjects:
+        _check_inside(root, file)
+    content: dict[str, Any] = {}
+    start = 0
+    for split, count in zip(SPLITS, counts, strict=True):
+        chosen = set(names[start : start + count])
+        content[split] = sorted(file for file, subject in subjects.items() if subject in chosen)
+        start += count
+    content["subjects"] = dict(sorted(subjects.items()))
+    content["seed"] = seed
+    with atomic_path(root / SPLIT_FILE) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return root / SPLIT_FILE
+
+
+def _counts(total: int, fractions: Sequence[float], root: Path) -> list[int]:
+    """Numbers of subjects per part: largest remainders, then at least one where the fraction is positive."""
+    if len(fractions) != len(SPLITS) or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise SplitError(f"fractions are {list(fractions)}, expected three numbers >= 0 (train, val, test) with sum 1")
+    needed = sum(fraction > 0 for fraction in fractions)
+    if total < needed:
+        raise SplitError(f"{root}: {total} subjects for {needed} parts; add subjects or set fractions to 0")
+    # rounded, as 0.15 * 20 is a bit less than 3 in floating point
+    exact = [round(fraction * total, 6) for fraction in fractions]
+    counts = [int(value) for value in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda part: counts[part] - exact[part])
+    for part in by_remainder[: total - sum(counts)]:
+        counts[part] += 1
+    for part, fraction in enumerate(fractions):
+        if fraction > 0 and counts[part] == 0:
+            counts[counts.index(max(counts))] -= 1
+            counts[part] = 1
+    return counts
+
+
+def _listed_files(root: Path, split: str) -> list[Path]:
+    content = _read_content(root)
+    wanted = SPLITS if split == "all" else (split,)
+    files = [root / name for part in wanted for name in content.get(part, [])]
+    missing = [path.relative_to(root).as_posix() for path in files if not path.is_file()]
+    if missing:
+        raise SplitError(
+            f"{root / SPLIT_FILE}: {len(missing)} of {len(files)} files of the split {split!r} do not exist: "
+            f"{_some(missing)}; restore them or prepare the data set again"
+        )
+    return files
+
+
+def _read_content(root: Path) -> dict[str, Any]:
+    path = root / SPLIT_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SplitError(f"{path} cannot be read as JSON ({error}); write it again") from error
+    if not isinstance(content, dict) or not all(_is_list_of_names(content.get(split, [])) for split in SPLITS):
+        raise SplitError(f'{path}: expected {{"train": [file names], "val": [...], "test": [...]}}')
+    for split in SPLITS:
+        for name in content.get(split, []):
+            _check_inside(root, name)
+    _check_disjoint(path, content)
+    return content
+
+
+def _is_list_of_names(part: Any) -> bool:
+    return isinstance(part, list) and all(isinstance(name, str) for name in part)
+
+
+def _check_disjoint(path: Path, content: Mapping[str, Any]) -> None:
+    """No file twice, no subject in two parts: either would make validation and test meaningless."""
+    subjects = content.get("subjects", {})
+    if not isinstance(subjects, dict):
+        raise SplitError(f'{path}: "subjects" is no mapping of file names to subjects')
+    part_of_subject: dict[str, str] = {}
+    seen: set[str] = set()
+    for split in SPLITS:
+        for name in content.get(split, []):
+            if name in seen:
+                raise SplitError(f"{path}: {name} is listed twice; list each file once")
+            seen.add(name)
+            subject = str(subjects.get(name, f"file {name}"))
+            other = part_of_subject.setdefault(subject, split)
+            if other != split:
+                raise SplitError(f"{path}: subject {subject} is in {other!r} and {split!r} ({name}); keep it in one")
+
+
+def _check_inside(root: Path, name: str) -> None:
+    windows = PureWindowsPath(name)
+    leaves = PurePosixPath(name).is_absolute() or bool(windows.anchor) or ".." in windows.parts
+    if leaves or not windows.parts:
+        raise SplitError(f"{root / SPLIT_FILE}: the file name {name!r} leaves the folder; use names relative to it")
+
+
+def _folder_files(root: Path, split: str) -> list[Path]:
+    wanted = SPLITS if split == "all" else (split,)
+    candidates = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
+    folders = [path for path in candidates if any(_is_folder_of(path, part) for part in wanted)]
+    if not folders and split == "all":
+        folders = [root]
+    if not folders:
+        raise SplitError(
+            f"{root} holds neither {SPLIT_FILE} nor a folder whose name ends in {split!r} (like multicoil_{split}); "
+            "prepare the data set first, or give the fastMRI folder as dataset_dir"
+        )
+    # a name that starts with a dot is a file that is still being written
+    return sorted(path for folder in folders for path in folder.glob("*.h5") if not path.name.startswith("."))
+
+
+def _is_folder_of(path: Path, split: str) -> bool:
+    return re.search(rf"(^|[^a-z]){split}$", path.resolve().name.lower()) is not None
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + rest
