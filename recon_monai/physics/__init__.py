@@ -1,0 +1,61 @@
+"""The acquisition model: Fourier transforms, coils, sampling masks, operators and simulation."""
+
+from __future__ import annotations
+
+from recon_monai.physics.calibration import CalibrationError, CalibrationRule, calibration_mask, infer_mask
+from recon_monai.physics.coils import expand, normalize_maps, reduce, rss
+from recon_monai.physics.fourier import decenter, decenter_mask, fft2c, ifft2c, recenter
+from recon_monai.physics.masks import (
+    EquispacedFractionMask,
+    EquispacedMask,
+    MaskKind,
+    RandomMask,
+    SampledMask,
+    SamplingMask,
+    create_mask,
+    seed_from_name,
+)
+from recon_monai.physics.operators import SenseOperator
+from recon_monai.physics.seeding import keyed_generator, keyed_seed
+from recon_monai.physics.shapes import center_crop_or_pad, truncate_kspace
+from recon_monai.physics.simulation import (
+    correlated_noise,
+    simulate_coil_maps,
+    simulate_kspace,
+    simulate_noise_covariance,
+    simulate_phase,
+)
+
+__all__ = [
+    "CalibrationError",
+    "CalibrationRule",
+    "EquispacedFractionMask",
+    "EquispacedMask",
+    "MaskKind",
+    "RandomMask",
+    "SampledMask",
+    "SamplingMask",
+    "SenseOperator",
+    "calibration_mask",
+    "center_crop_or_pad",
+    "correlated_noise",
+    "create_mask",
+    "decenter",
+    "decenter_mask",
+    "expand",
+    "fft2c",
+    "ifft2c",
+    "infer_mask",
+    "keyed_generator",
+    "keyed_seed",
+    "normalize_maps",
+    "recenter",
+    "reduce",
+    "rss",
+    "seed_from_name",
+    "simulate_coil_maps",
+    "simulate_kspace",
+    "simulate_noise_covariance",
+    "simulate_phase",
+    "truncate_kspace",
+]
