@@ -1,0 +1,8 @@
+"""Training losses."""
+
+from __future__ import annotations
+
+from recon_monai.losses.reconstruction import ReconstructionLoss
+from recon_monai.losses.ssim import SSIMLoss
+
+__all__ = ["ReconstructionLoss", "SSIMLoss"]

@@ -1,0 +1,57 @@
+"""The loss reconstruction networks are trained with."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from recon_monai.losses.ssim import SSIMLoss, check_data_range
+
+__all__ = ["ReconstructionLoss"]
+
+
+class ReconstructionLoss(nn.Module):
+    """``SSIM loss + alpha * mean(|prediction - target| / data_range)``.
+
+    SSIM alone is blind to a constant offset in bright regions; the L1 term is not. Dividing it by the data range makes
+    alpha independent of the scale of the file. Computed outside autocast, in float32 (float64 stays float64).
+
+    Args:
+        alpha: weight of the L1 term, 0 or more.
+
+    Raises:
+        ValueError: if alpha is negative.
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        if alpha < 0:
+            raise ValueError(f"alpha must not be negative, got {alpha}")
+        self.alpha = alpha
+        self.ssim_loss = SSIMLoss()
+
+    def forward(self, prediction: Tensor, target: Tensor, data_range: Tensor) -> Tensor:
+        """Mean over batch and pixels.
+
+        Args:
+            prediction: real ``(B, 1, H, W)``.
+            target: real, same shape.
+            data_range: ``(B,)``, positive: the maximum of each sample's volume.
+
+        Returns:
+            A scalar.
+
+        Raises:
+            ValueError: if shapes differ, an image is smaller than 7 pixels, or a data range is not positive and finite.
+            TypeError: if an image is complex.
+        """
+        check_data_range(data_range, len(prediction))
+        similarity = self.ssim_loss(prediction, target, data_range)
+        with torch.autocast(prediction.device.type, enabled=False):
+            scale = data_range.to(device=prediction.device, dtype=similarity.dtype).reshape(-1, 1, 1, 1)
+            difference = (prediction.to(similarity.dtype) - target.to(similarity.dtype)) / scale
+            return similarity + self.alpha * difference.abs().mean()
+
+    def extra_repr(self) -> str:
+        """The weight, for printing."""
+        return f"alpha={self.alpha}"

@@ -1,0 +1,49 @@
+"""Image quality metrics, each with one stated convention.
+
+Functions take one volume, ``ssim(prediction=..., target=..., data_range=None)``; classes are MONAI metrics.
+"""
+
+from __future__ import annotations
+
+from recon_monai.metrics.foreground import (
+    DEFAULT_FOREGROUND_FRACTION,
+    FOREGROUND_THRESHOLDS,
+    ForegroundSSIMResult,
+    foreground_mask,
+    foreground_ssim,
+    foreground_ssim_result,
+    foreground_threshold,
+)
+from recon_monai.metrics.functional import nmse, nrmse, psnr, ssim, ssim_per_slice
+from recon_monai.metrics.ssim_map import SSIM_CONVENTION, ssim_map
+from recon_monai.metrics.volume import (
+    ForegroundSSIM,
+    VolumeMetric,
+    VolumeNMSE,
+    VolumeNRMSE,
+    VolumePSNR,
+    VolumeSSIM,
+)
+
+__all__ = [
+    "DEFAULT_FOREGROUND_FRACTION",
+    "FOREGROUND_THRESHOLDS",
+    "SSIM_CONVENTION",
+    "ForegroundSSIM",
+    "ForegroundSSIMResult",
+    "VolumeMetric",
+    "VolumeNMSE",
+    "VolumeNRMSE",
+    "VolumePSNR",
+    "VolumeSSIM",
+    "foreground_mask",
+    "foreground_ssim",
+    "foreground_ssim_result",
+    "foreground_threshold",
+    "nmse",
+    "nrmse",
+    "psnr",
+    "ssim",
+    "ssim_map",
+    "ssim_per_slice",
+]
