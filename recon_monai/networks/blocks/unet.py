@@ -1,0 +1,232 @@
+"""The U-Net of the end-to-end variational network, on real features and on complex images.
+
+Architecture after Ronneberger et al. 2015 (arXiv:1505.04597) as modified by Zbontar et al. 2018 (arXiv:1811.08839,
+section 5.2): instance normalization, leaky ReLU, average pooling, transposed convolutions, no dropout.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from recon_monai.networks.architecture import RecordedModule
+from recon_monai.networks.blocks.normalization import make_normalization
+from recon_monai.networks.precision import full_precision
+
+__all__ = ["ConvBlock", "NormUNet", "UNet", "UpsampleBlock"]
+
+
+class ConvBlock(nn.Module):
+    """Twice: 3x3 convolution without bias, normalization, leaky ReLU.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output, and in between.
+        normalization: name for `make_normalization`.
+        negative_slope: slope of the leaky ReLU below zero.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, normalization: str = "instance", negative_slope: float = 0.2
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+        self.norm1 = make_normalization(normalization, out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False)
+        self.norm2 = make_normalization(normalization, out_channels)
+        self.negative_slope = negative_slope
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, in_channels, H, W)`` to ``(B, out_channels, H, W)``."""
+        features = F.leaky_relu(self.norm1(self.conv1(features)), self.negative_slope, inplace=True)
+        return F.leaky_relu(self.norm2(self.conv2(features)), self.negative_slope, inplace=True)
+
+
+class UpsampleBlock(nn.Module):
+    """2x2 transposed convolution of stride 2 without bias, normalization, leaky ReLU.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        normalization: name for `make_normalization`.
+        negative_slope: slope of the leaky ReLU below zero.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, normalization: str = "instance", negative_slope: float = 0.2
+    ) -> None:
+        super().__init__()
+        self.conv = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2, bias=False)
+        self.norm = make_normalization(normalization, out_channels)
+        self.negative_slope = negative_slope
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, in_channels, H, W)`` to ``(B, out_channels, 2 H, 2 W)``."""
+        return F.leaky_relu(self.norm(self.conv(features)), self.negative_slope, inplace=True)
+
+
+class UNet(RecordedModule):
+    """U-Net whose width doubles with each of its `pools` levels.
+
+    ``decode(encode(image))`` is the whole network. ``encoder[level]`` is the block of a level (0 at full resolution,
+    `pools` at the bottleneck): what it returns is ``encode(image)[level]``, and a forward hook on it reads the
+    features of a network in use.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        channels: width at full resolution.
+        pools: number of poolings.
+        normalization: name for `make_normalization`.
+        negative_slope: slope of the leaky ReLU below zero.
+        channels_last: memory format of weights and features. Results are the same up to rounding.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 2,
+        out_channels: int = 2,
+        channels: int = 9,
+        pools: int = 4,
+        *,
+        normalization: str = "instance",
+        negative_slope: float = 0.2,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.architecture = {
+            "in_channels": in_channels,
+            "out_channels": out_channels,
+            "channels": channels,
+            "pools": pools,
+            "normalization": normalization,
+            "negative_slope": negative_slope,
+        }
+        self.pools = pools
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        conv_block = partial(ConvBlock, normalization=normalization, negative_slope=negative_slope)
+        upsample_block = partial(UpsampleBlock, normalization=normalization, negative_slope=negative_slope)
+        widths = [channels * 2**level for level in range(pools + 1)]
+        ascent = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.encoder = nn.ModuleList(
+            conv_block(before, after) for before, after in zip([in_channels, *widths], widths, strict=False)
+        )
+        self.upsample = nn.ModuleList(upsample_block(below, width) for below, width in ascent)
+        self.decoder = nn.ModuleList(conv_block(2 * width, width) for _, width in ascent)
+        self.head = nn.Conv2d(channels, out_channels, kernel_size=1)
+        self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Apply the network.
+
+        Args:
+            image: real, shape ``(B, in_channels, H, W)``, H and W multiples of ``2**pools``.
+
+        Returns:
+            Real, shape ``(B, out_channels, H, W)``.
+
+        Raises:
+            ValueError: if H or W is no such multiple.
+        """
+        return self.decode(self.encode(image))
+
+    def encode(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Compute the features of each level.
+
+        Args:
+            image: as for `forward`.
+
+        Returns:
+            ``pools + 1`` tensors, of level ``l`` with shape ``(B, channels * 2**l, H / 2**l, W / 2**l)``; the last is
+            the bottleneck.
+
+        Raises:
+            ValueError: if H or W is not a multiple of ``2**pools``.
+        """
+        if any(size % 2**self.pools for size in image.shape[-2:]):
+            raise ValueError(
+                f"a U-Net of {self.pools} poolings needs height and width in multiples of {2**self.pools}, got "
+                f"{tuple(image.shape[-2:])}; pad the image (NormUNet does)."
+            )
+        features: list[torch.Tensor] = []
+        current = image.contiguous(memory_format=self.memory_format)
+        for block in self.encoder:
+            features.append(block(F.avg_pool2d(current, 2) if features else current))
+            current = features[-1]
+        return features
+
+    def decode(self, features: list[torch.Tensor]) -> torch.Tensor:
+        """Compute the output from the features that `encode` returned."""
+        *skips, current = features
+        for upsample, block, skip in zip(self.upsample, self.decoder, reversed(skips), strict=True):
+            current = block(torch.cat([upsample(current), skip], dim=1))
+        return self.head(current)
+
+
+class NormUNet(nn.Module):
+    """U-Net on a complex image, with real and imaginary part as channels, independent of the image's scale.
+
+    Each part is brought to mean 0 and (unbiased) standard deviation 1, zero-padded to multiples of
+    ``max(16, 2**pools)``, refined, cropped, and brought back to its mean and standard deviation (Sriram et al. 2020,
+    arXiv:2004.06688, section 3). A constant part has nothing to refine and comes back as it is.
+
+    Statistics are computed in the precision of the image, also under autocast; the U-Net follows autocast.
+
+    Args:
+        channels: width of the U-Net at full resolution.
+        pools: number of poolings.
+        normalization: name for `make_normalization`, inside the U-Net.
+        negative_slope: slope of the leaky ReLU below zero.
+        channels_last: memory format inside the U-Net.
+    """
+
+    def __init__(
+        self,
+        channels: int = 9,
+        pools: int = 4,
+        *,
+        normalization: str = "instance",
+        negative_slope: float = 0.2,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.unet = UNet(
+            2,
+            2,
+            channels,
+            pools,
+            normalization=normalization,
+            negative_slope=negative_slope,
+            channels_last=channels_last,
+        )
+        self.multiple = max(16, 2**pools)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Refine a complex image.
+
+        Args:
+            image: complex, shape ``(B, 1, H, W)``.
+
+        Returns:
+            Complex, of the same shape and dtype.
+        """
+        parts = torch.cat([image.real, image.imag], dim=1)
+        with full_precision(image):
+            std, mean = torch.std_mean(parts, dim=(-2, -1), keepdim=True)
+            normalized = (parts - mean) / torch.where(std > 0, std, torch.ones_like(std))
+            left, right, top, bottom = padding = self._padding(*image.shape[-2:])
+            padded = F.pad(normalized, padding) if any(padding) else normalized
+        refined = self.unet(padded)
+        with full_precision(image):
+            height, width = refined.shape[-2:]
+            cropped = refined[..., top : height - bottom, left : width - right].to(parts.dtype)
+            real, imaginary = torch.addcmul(mean, cropped, std).split(1, dim=1)
+            return torch.complex(real, imaginary)
+
+    def _padding(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Left, right, top and bottom padding; of an odd number the larger half goes right and to the bottom."""
+        columns, rows = -width % self.multiple, -height % self.multiple
+        return columns // 2, columns - columns // 2, rows // 2, rows - rows // 2

@@ -1,0 +1,139 @@
+"""Loading weights: our own with a check that they fit, and published ones under their original names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from recon_monai.networks.architecture import RecordedModule, decode_record, first_difference
+from recon_monai.networks.blocks import NormUNet, SensitivityNetwork
+from recon_monai.networks.nets import VarNet
+
+__all__ = ["load_weights", "varnet_from_fastmri"]
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+# fastMRI's names (commit-independent since its first release of VarNet) and ours, tried in this order.
+_FASTMRI_NAMES = [
+    (r"^sens_net\.norm_unet\.", "sensitivity_network.refinement."),
+    (r"^(cascades\.\d+)\.model\.", r"\1.refinement."),
+    (r"^(cascades\.\d+)\.dc_weight$", r"\1.data_consistency_weight"),
+    (r"\.unet\.down_sample_layers\.", ".unet.encoder."),
+    (r"\.unet\.up_transpose_conv\.(\d+)\.layers\.0\.", r".unet.upsample.\1.conv."),
+    (r"\.unet\.up_conv\.\d+\.1\.", ".unet.head."),
+    (r"\.unet\.up_conv\.(\d+)\.(0\.)?layers\.", r".unet.decoder.\1.layers."),
+    (r"\.layers\.0\.", ".conv1."),
+    (r"\.layers\.4\.", ".conv2."),
+]
+
+
+def load_weights(network: NetworkT, source: str | os.PathLike[str] | Mapping[str, torch.Tensor]) -> NetworkT:
+    """Load weights into a network, all of them or none.
+
+    Args:
+        network: takes the weights, in place.
+        source: a state dict, or a file that `torch.save` wrote one to.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: if the weights do not fit: the recorded sizes differ, a key is missing, has another shape or is
+            unknown. The message names the file, the sizes and the first key with both shapes.
+        FileNotFoundError: if there is no such file.
+    """
+    if isinstance(source, Mapping):
+        origin, weights = "the state dict", dict(source)
+    else:
+        origin = str(Path(source))
+        weights = torch.load(source, map_location="cpu", weights_only=True)
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        content = list(weights) if isinstance(weights, dict) else type(weights).__name__
+        raise ValueError(
+            f"{origin} is no state dict of tensors but holds {content}; give the network's own entry of a checkpoint, "
+            "for example load_weights(network, checkpoint['network'])."
+        )
+    differences = [found for found in (_different_sizes(network, weights), _different_key(network, weights)) if found]
+    if differences:
+        raise ValueError(
+            f"{origin} does not fit this {type(network).__name__}: {'; '.join(differences)}. Build the network with "
+            "the sizes of the weights, or give the weights of this network."
+        )
+    network.load_state_dict(weights)
+    return network
+
+
+def _different_sizes(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> str | None:
+    for name, module in network.named_modules():
+        key = f"{name}._extra_state" if name else "_extra_state"
+        if isinstance(module, RecordedModule) and key in weights:
+            difference = first_difference(module.architecture, decode_record(weights[key]))
+            if difference is not None:
+                return f"{difference} ({key})"
+    return None
+
+
+def _different_key(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> str | None:
+    expected = network.state_dict()
+    for key, value in expected.items():
+        if key not in weights:
+            return f"key {key} of shape {tuple(value.shape)} is missing in the weights"
+        if weights[key].shape != value.shape and not key.endswith("_extra_state"):
+            return (
+                f"the first differing key is {key}, of shape {tuple(weights[key].shape)} in the weights and "
+                f"{tuple(value.shape)} in the network"
+            )
+    unknown = next((key for key in weights if key not in expected), None)
+    return f"key {unknown} of the weights is unknown to the network" if unknown else None
+
+
+def varnet_from_fastmri(state_dict: Mapping[str, torch.Tensor]) -> VarNet:
+    """Make the network that weights of fastMRI's ``VarNet`` belong to.
+
+    Args:
+        state_dict: weights under fastMRI's names (``sens_net.norm_unet.unet...``, ``cascades.0.model.unet...``); of a
+            Lightning checkpoint's ``state_dict`` the entries ``varnet...`` are used.
+
+    Returns:
+        The network in the dtype of the weights, its sizes inferred from their shapes.
+
+    Raises:
+        ValueError: if a name is not one of fastMRI's VarNet, or is missing; the message names it.
+    """
+    if any(key.startswith("varnet.") for key in state_dict):
+        state_dict = {key.removeprefix("varnet."): v for key, v in state_dict.items() if key.startswith("varnet.")}
+    weights = {key: value for key, value in state_dict.items() if not key.endswith(".zero")}  # a constant, not a weight
+    cascades = {key.split(".")[1] for key in weights if key.startswith("cascades.")}
+    sensitivity_channels, sensitivity_pools = _fastmri_unet_sizes(weights, "sens_net.norm_unet.unet")
+    channels, pools = _fastmri_unet_sizes(weights, "cascades.0.model.unet")
+    network = VarNet(
+        len(cascades),
+        refinement=partial(NormUNet, channels, pools),
+        sensitivity_network=SensitivityNetwork(sensitivity_channels, sensitivity_pools),
+    ).to(next(iter(weights.values())).dtype)
+    bottleneck = {"sensitivity_network": sensitivity_pools, "cascades": pools}
+    renamed = {_from_fastmri_name(key, bottleneck): value for key, value in weights.items()}
+    records = {key: value for key, value in network.state_dict().items() if key.endswith("_extra_state")}
+    return load_weights(network, {**renamed, **records})
+
+
+def _fastmri_unet_sizes(weights: Mapping[str, torch.Tensor], prefix: str) -> tuple[int, int]:
+    """Width and number of poolings of one of fastMRI's U-Nets."""
+    first = f"{prefix}.down_sample_layers.0.layers.0.weight"
+    if first not in weights:
+        raise ValueError(f"these are no weights of fastMRI's VarNet: there is no {first} among {len(weights)} keys.")
+    pattern = re.compile(rf"{re.escape(prefix)}\.down_sample_layers\.(\d+)\.")
+    return weights[first].shape[0], len({found[1] for found in map(pattern.match, weights) if found})
+
+
+def _from_fastmri_name(key: str, bottleneck: Mapping[str, int]) -> str:
+    for pattern, replacement in _FASTMRI_NAMES:
+        key = re.sub(pattern, replacement, key)
+    return key.replace(".unet.conv.", f".unet.encoder.{bottleneck.get(key.split('.')[0])}.")
