@@ -1,0 +1,91 @@
+"""From a collated batch to what a reconstruction network is called with, and back to the size of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.engines import PrepareBatch
+from monai.inferers import Inferer
+from torch import Tensor
+
+from recon_monai.physics import center_crop_or_pad
+
+__all__ = ["PrepareReconstructionBatch", "ReconstructionInferer"]
+
+
+class PrepareReconstructionBatch(PrepareBatch):
+    """Take k-space, target, mask and output size out of a batch of items.
+
+    Returns ``(kspace, target, (), {"mask": ..., "output_size": ...})``, the four-part form of MONAI's engines; target
+    and mask are None where the items have none.
+    """
+
+    def __call__(
+        self,
+        batchdata: dict[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor | None, tuple[()], dict[str, Any]]:
+        """Move the parts to the device.
+
+        Args:
+            batchdata: collated items with ``kspace`` ``(B, coil, H, W)`` and ``output_size`` ``(B, 2)``.
+            device: where to.
+            non_blocking: passed on to ``Tensor.to``.
+            kwargs: passed on to ``Tensor.to``.
+
+        Raises:
+            ValueError: if the slices of one batch are to have different sizes.
+        """
+
+        def moved(key: str) -> Tensor | None:
+            value = batchdata.get(key)
+            return None if value is None else value.to(device=device, non_blocking=non_blocking, **kwargs)
+
+        sizes = batchdata["output_size"]
+        if not bool((sizes == sizes[:1]).all()):
+            raise ValueError(
+                f"one batch holds slices of different output sizes ({sizes.tolist()}, files {batchdata['file']}); "
+                "use batch_size 1 or files of one size"
+            )
+        kspace = moved("kspace")
+        if kspace is None:
+            raise ValueError(f"the batch has no 'kspace', only {sorted(batchdata)}")
+        height, width = sizes[0].tolist()
+        return kspace, moved("target"), (), {"mask": moved("mask"), "output_size": (height, width)}
+
+
+class ReconstructionInferer(Inferer):
+    """Call a reconstruction network and bring its image to the size of the target.
+
+    fastMRI's targets are the center of the image that k-space spans (readout oversampling removed); a smaller image is
+    zero-padded. Cropping here, not in the network, keeps networks free of bookkeeping.
+    """
+
+    def __call__(
+        self,
+        inputs: Tensor,
+        network: Callable[..., Tensor],
+        *args: Any,
+        mask: Tensor | None = None,
+        output_size: tuple[int, int] | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Reconstruct one batch.
+
+        Args:
+            inputs: undersampled k-space ``(B, coil, H, W)``.
+            network: called as ``network(kspace, mask)``, returns ``(B, 1, H, W)``.
+            args: passed on to the network.
+            mask: ``(B, 1, 1, W)`` or ``(B, 1, H, W)``, or None.
+            output_size: ``(h, w)`` of the result, or None to keep the network's.
+            kwargs: passed on to the network.
+
+        Returns:
+            The magnitude image ``(B, 1, h, w)``.
+        """
+        image = network(inputs, mask, *args, **kwargs)
+        return image if output_size is None else center_crop_or_pad(image, output_size)

@@ -1,0 +1,96 @@
+"""What the command that runs a bundle says of itself.
+
+MONAI hands a configuration's objects neither its path nor its text, so both are read from the command line here.
+"""
+
+from __future__ import annotations
+
+import ast
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+__all__ = ["configuration_files", "locate_bundle", "merged_configuration"]
+
+logger = logging.getLogger(__name__)
+
+
+def _options(arguments: list[str]) -> dict[str, str]:
+    """``--name value`` and ``--name=value`` pairs of a command line."""
+    options: dict[str, str] = {}
+    for position, argument in enumerate(arguments):
+        if not argument.startswith("--"):
+            continue
+        name, has_value, value = argument[2:].partition("=")
+        if not has_value and position + 1 < len(arguments):
+            value = arguments[position + 1]
+        options[name.replace("#", "::")] = value
+    return options
+
+
+def configuration_files(arguments: list[str] | None = None) -> list[Path]:
+    """The files given as ``--config_file``, one or a Python list of them.
+
+    Args:
+        arguments: a command line, ``sys.argv`` by default.
+
+    Returns:
+        Their paths; none where the bundle is not run from a command line.
+    """
+    value = _options(sys.argv if arguments is None else arguments).get("config_file", "")
+    try:
+        files = ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        files = value
+    names = [files] if isinstance(files, str) else list(files)
+    return [Path(name) for name in names if name]
+
+
+def merged_configuration(arguments: list[str] | None = None) -> dict[str, Any]:
+    """The configuration a command line describes: its files merged, its overrides applied.
+
+    Args:
+        arguments: a command line, ``sys.argv`` by default.
+
+    Returns:
+        Plain JSON content; empty where the bundle is not run from a command line.
+    """
+    arguments = sys.argv if arguments is None else arguments
+    files = configuration_files(arguments)
+    if not files:
+        return {}
+    parser = ConfigParser()
+    parser.read_config([str(file) for file in files])
+    for name, value in _options(arguments).items():
+        if name in ("config_file", "meta_file", "logging_file", "args_file"):
+            continue
+        try:
+            parser[name] = ast.literal_eval(value)
+        except (SyntaxError, ValueError):
+            parser[name] = value
+    content: dict[str, Any] = parser.get()
+    content.pop("_meta_", None)
+    return content
+
+
+def locate_bundle(name: str) -> str:
+    """Find a bundle's folder, so that a run writes there and not beside it.
+
+    MONAI sets ``bundle_root`` to the current folder whatever the configuration's path. This looks at the current
+    folder, at ``bundles/<name>`` below it, and at the folder of the configuration on the command line.
+
+    Args:
+        name: the bundle's folder name.
+
+    Returns:
+        The folder, relative to the current one where possible; the current folder if none is found.
+    """
+    above = [file.absolute().parent.parent for file in configuration_files()]
+    for folder in (Path(), Path("bundles") / name, *above):
+        if (folder / "configs" / "metadata.json").is_file():
+            return str(folder)
+    logger.warning("no bundle folder found near %s; results go to ./eval", Path.cwd())
+    return "."

@@ -1,0 +1,169 @@
+"""Metrics of whole volumes in an engine that sees slices, also per group."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from ignite.engine import Engine
+
+from recon_monai.handlers.volumes import CollectedVolume, Incomplete, VolumeHandler, group_name
+
+__all__ = ["VolumeMetrics"]
+
+logger = logging.getLogger(__name__)
+
+
+class VolumeMetrics(VolumeHandler):
+    """Metrics per volume, their means, and their means per group.
+
+    Given to a MONAI engine as ``key_val_metric={"val_ssim": VolumeMetrics(metrics={"ssim": ssim, ...}, key="ssim")}``.
+    Each volume is measured as soon as it is complete. At the end of an epoch it sets
+
+    * ``engine.state.metrics["val_ssim"]`` (the key metric) and ``["val_psnr"]``, ...: means over volumes;
+    * ``engine.state.metrics["val_ssim/brain/4x"]``, ...: means over the volumes of each group;
+    * ``engine.state.metric_details["val_ssim"]``, ...: float64 ``(volumes, 1)``, in the order of ``rows``.
+
+    Values that are NaN are left out of the means and counted in the log; if all values of a metric are NaN, so is the
+    mean. Volumes without a target are left out too.
+
+    Args:
+        metrics: name to function, called as ``function(prediction=..., target=...)`` with volumes ``(slices, h, w)``;
+            functions with a parameter ``anatomy`` get it too.
+        key: the metric that the engine compares; the name it is attached under must end with it.
+        group_by: fields of the items to group by; empty for no groups.
+        prediction: name of the image to measure.
+        incomplete: see ``VolumeHandler``.
+
+    Attributes:
+        rows: one dictionary per measured volume of the epoch: ``file``, ``acceleration``, ``group`` and each metric.
+            Plain numbers and strings, so that rows of several processes can be gathered.
+
+    Raises:
+        ValueError: if ``key`` is not one of the metrics.
+    """
+
+    def __init__(
+        self,
+        metrics: Mapping[str, Callable[..., float]],
+        key: str,
+        group_by: Sequence[str] = ("anatomy", "acceleration"),
+        prediction: str = "pred",
+        incomplete: Incomplete = "raise",
+    ) -> None:
+        if key not in metrics:
+            raise ValueError(f"the key metric {key!r} is not one of the metrics {sorted(metrics)}")
+        super().__init__(required=(prediction,), optional=("target",), incomplete=incomplete)
+        self.metrics = dict(metrics)
+        self.key = key
+        self.group_by = tuple(group_by)
+        self.prediction = prediction
+        self.rows: list[dict[str, Any]] = []
+        self._without_target: list[str] = []
+        self._prefix = ""
+
+    def attach(self, engine: Engine, name: str | None = None) -> None:
+        """Hook into the engine.
+
+        Args:
+            engine: the evaluator.
+            name: name of the key metric, for example ``val_ssim``; what stands before ``ssim`` is the prefix of all
+                names. None uses ``key``.
+
+        Raises:
+            ValueError: if the name does not end with the key.
+        """
+        name = self.key if name is None else name
+        if not name.endswith(self.key):
+            raise ValueError(f"attached as {name!r}, but the key metric is {self.key!r}; the name must end with it")
+        self._prefix = name[: -len(self.key)]
+        super().attach(engine)
+
+    def start(self, engine: Engine) -> None:
+        """Forget the volumes of the epoch before."""
+        self.rows = []
+        self._without_target = []
+
+    def take(self, engine: Engine, volume: CollectedVolume) -> None:
+        """Measure one volume.
+
+        Raises:
+            ValueError: if a metric refuses it; names the file.
+        """
+        if "target" not in volume.images:
+            self._without_target.append(str(volume.key))
+            return
+        row: dict[str, Any] = {**volume.key._asdict(), "group": group_name(volume.metadata, self.group_by)}
+        for name, function in self.metrics.items():
+            extra = {"anatomy": volume.metadata.get("anatomy")} if _wants_anatomy(function) else {}
+            try:
+                row[name] = float(
+                    function(prediction=volume.images[self.prediction], target=volume.images["target"], **extra)
+                )
+            except ValueError as error:
+                raise ValueError(f"{volume.key}: {name} cannot be computed: {error}") from error
+        self.rows.append(row)
+
+    def finish(self, engine: Engine) -> None:
+        """Set the engine's metrics.
+
+        Raises:
+            ValueError: if no volume had a target.
+        """
+        if self._without_target:
+            names = ", ".join(self._without_target[:5])
+            logger.warning("%d volumes have no target and are not measured: %s", len(self._without_target), names)
+        if not self.rows:
+            raise ValueError(
+                f"no complete volume with a target was seen, so {self._prefix}{self.key} has no value; metrics need "
+                "files with targets (use the inference configuration for files without)"
+            )
+        state: Any = engine.state
+        if getattr(state, "metric_details", None) is None:
+            state.metric_details = {}
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for row in self.rows:
+            groups.setdefault(row["group"], []).append(row)
+        for name in self.metrics:
+            label = f"{self._prefix}{name}"
+            values = [row[name] for row in self.rows]
+            state.metrics[label] = _mean(values, label)
+            state.metric_details[label] = torch.tensor(values, dtype=torch.float64)[:, None]
+            if self.group_by:
+                for group, rows in groups.items():
+                    state.metrics[f"{label}/{group}"] = _mean([row[name] for row in rows])
+        self._log(engine, groups)
+
+    def _log(self, engine: Engine, groups: Mapping[str, Sequence[Any]]) -> None:
+        counts = {"": len(self.rows)} | (
+            {f"/{group}": len(rows) for group, rows in groups.items()} if self.group_by else {}
+        )
+        for suffix, count in counts.items():
+            values = "  ".join(
+                f"{name} {engine.state.metrics[f'{self._prefix}{name}{suffix}']:.5g}" for name in self.metrics
+            )
+            logger.info("%s (%d volumes): %s", suffix.strip("/") or "all", count, values)
+
+
+def _wants_anatomy(function: Callable[..., float]) -> bool:
+    if isinstance(function, functools.partial) and "anatomy" in function.keywords:
+        return False
+    return "anatomy" in inspect.signature(function).parameters
+
+
+def _mean(values: Sequence[float], label: str | None = None) -> float:
+    """Mean of the defined values; with a label, undefined ones are logged."""
+    defined = [value for value in values if not math.isnan(value)]
+    if label is not None and len(defined) < len(values):
+        logger.warning(
+            "%s: %d of %d volumes have no defined value (NaN) and are left out",
+            label,
+            len(values) - len(defined),
+            len(values),
+        )
+    return sum(defined) / len(defined) if defined else math.nan

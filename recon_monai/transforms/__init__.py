@@ -1,0 +1,9 @@
+"""MONAI dictionary transforms for k-space items (see ``recon_monai.data`` for the keys of an item)."""
+
+from __future__ import annotations
+
+from recon_monai.transforms.reconstruction import ZeroFilledd
+from recon_monai.transforms.schedule import EpochAware, set_epoch
+from recon_monai.transforms.undersampling import Undersampled
+
+__all__ = ["EpochAware", "Undersampled", "ZeroFilledd", "set_epoch"]

@@ -1,0 +1,58 @@
+"""Batches and inference: what reaches the network, and what comes back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recon_monai.engines import PrepareReconstructionBatch, ReconstructionInferer
+
+
+def batch(**changes):
+    return {
+        "kspace": torch.randn(2, 3, 8, 6, dtype=torch.complex64),
+        "mask": torch.ones(2, 1, 1, 6, dtype=torch.bool),
+        "target": torch.rand(2, 1, 4, 10),
+        "output_size": torch.tensor([[4, 10], [4, 10]]),
+        "file": ["a.h5", "b.h5"],
+        **changes,
+    }
+
+
+def test_parts_of_a_batch():
+    given = batch()
+    kspace, target, args, kwargs = PrepareReconstructionBatch()(given, "cpu")
+    assert torch.equal(kspace, given["kspace"])
+    assert torch.equal(target, given["target"])
+    assert args == ()
+    assert kwargs["output_size"] == (4, 10)
+    assert torch.equal(kwargs["mask"], given["mask"])
+
+
+def test_files_without_target_or_mask():
+    given = batch()
+    del given["target"], given["mask"]
+    _, target, _, kwargs = PrepareReconstructionBatch()(given, "cpu")
+    assert target is None
+    assert kwargs["mask"] is None
+
+
+def test_mixed_output_sizes_are_refused():
+    with pytest.raises(ValueError, match=r"different output sizes.*a\.h5.*batch_size 1"):
+        PrepareReconstructionBatch()(batch(output_size=torch.tensor([[4, 10], [4, 9]])), "cpu")
+
+
+def test_inferer_crops_and_pads_about_the_center():
+    image = torch.arange(48.0).reshape(1, 1, 8, 6)
+    seen = []
+
+    def network(kspace, mask):
+        seen.append(mask)
+        return image
+
+    result = ReconstructionInferer()(torch.zeros(1), network, mask="the mask", output_size=(4, 10))
+    assert seen == ["the mask"]
+    assert result.shape == (1, 1, 4, 10)
+    assert torch.equal(result[0, 0, :, 2:8], image[0, 0, 2:6])
+    assert result[..., :2].abs().sum() == 0
+    assert torch.equal(ReconstructionInferer()(torch.zeros(1), network), image)

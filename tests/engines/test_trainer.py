@@ -1,0 +1,102 @@
+"""The trainer: loss with data range, clipping, autocast, and the stop at a loss that is not finite."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ignite.engine import Events
+
+from recon_monai.engines import PrepareReconstructionBatch, ReconstructionTrainer
+
+
+class Scale(torch.nn.Module):
+    """Smallest network with a gradient: the mean magnitude over coils, scaled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, kspace, mask=None):
+        return self.weight * kspace.abs().mean(1, keepdim=True)
+
+
+def batches(count: int = 2):
+    generator = torch.Generator().manual_seed(0)
+    kspace = torch.randn(1, 2, 8, 8, dtype=torch.complex64, generator=generator)
+    one = {
+        "kspace": kspace,
+        "target": kspace.abs().mean(1, keepdim=True),
+        "maximum": torch.tensor([4.0]),
+        "output_size": torch.tensor([[8, 8]]),
+        "file": ["a.h5"],
+        "slice": torch.tensor([7]),
+    }
+    return [one] * count
+
+
+def trainer(data, loss, **options):
+    network = Scale()
+    return ReconstructionTrainer(
+        device=torch.device("cpu"),
+        max_epochs=1,
+        train_data_loader=data,
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), lr=0.1),
+        loss_function=loss,
+        prepare_batch=PrepareReconstructionBatch(),
+        decollate=False,
+        inferer=lambda kspace, network, *args, mask, output_size: network(kspace, mask),
+        **options,
+    )
+
+
+def scaled_l1(prediction, target, data_range):
+    return ((prediction - target).abs().flatten(1).mean(1) / data_range).mean()
+
+
+def test_one_step_is_gradient_descent_on_the_loss():
+    data = batches(1)
+    engine = trainer(data, scaled_l1, max_gradient_norm=None)
+    engine.run()
+    # the prediction is (weight * target), so d loss / d weight = mean(target) / data range
+    expected = 2.0 - 0.1 * data[0]["target"].mean() / 4.0
+    torch.testing.assert_close(engine.network.weight.detach(), expected)
+
+
+def test_gradients_are_clipped():
+    engine = trainer(batches(1), lambda *parts: 1000 * scaled_l1(*parts), max_gradient_norm=0.5)
+    engine.run()
+    torch.testing.assert_close(engine.network.weight.detach(), torch.tensor(2.0 - 0.1 * 0.5))
+
+
+def test_a_loss_that_is_not_finite_names_file_and_slice():
+    engine = trainer(batches(), lambda prediction, target, data_range: prediction.sum() * float("nan"))
+    with pytest.raises(FloatingPointError, match=r"nan in epoch 1, iteration 1, on a\.h5 slice 7"):
+        engine.run()
+    assert engine.network.weight.item() == 2.0, "the bad step must not be taken"
+
+
+def test_files_without_target_cannot_train():
+    data = batches(1)
+    del data[0]["target"]
+    with pytest.raises(ValueError, match=r"training needs targets.*a\.h5"):
+        trainer(data, scaled_l1).run()
+
+
+def test_autocast_is_bfloat16_around_the_network_only():
+    seen = {}
+
+    def loss(prediction, target, data_range):
+        seen["in loss"] = torch.is_autocast_enabled("cpu")
+        return scaled_l1(prediction, target, data_range)
+
+    engine = trainer(batches(1), loss, amp=True)
+    engine.network.register_forward_hook(
+        lambda *_: seen.update(
+            {"in network": torch.is_autocast_enabled("cpu"), "type": torch.get_autocast_dtype("cpu")}
+        )
+    )
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda e: seen.update(loss=e.state.output["loss"].item()))
+    engine.run()
+    assert seen.pop("loss") > 0
+    assert seen == {"in network": True, "type": torch.bfloat16, "in loss": False}
