@@ -1,0 +1,63 @@
+"""Files to tensors and back: fastMRI HDF5, ISMRMRD headers, splits, NIfTI, the built-in set.
+
+How other formats become fastMRI files is in :mod:`recon_monai.data.prepare`; its main names are exported here too.
+"""
+
+from __future__ import annotations
+
+from recon_monai.data.cache import cache_dir
+from recon_monai.data.dataset import FastMRISliceDataset
+from recon_monai.data.demo import DemoRecipe, built_in_dataset
+from recon_monai.data.fastmri import FastMRIFile, FastMRIFileError, FastMRIInfo, HandleCache
+from recon_monai.data.header import AcquisitionHeader, EncodingLimits
+from recon_monai.data.prepare import (
+    PrepareSummary,
+    RawSettings,
+    SimulationSettings,
+    image_sources,
+    raw_sources,
+    read_raw,
+    read_volume,
+    volume_sources,
+    write_sources,
+)
+from recon_monai.data.splits import SPLIT_FILE, SPLITS, SplitError, read_split, write_split
+from recon_monai.data.writers import (
+    FastMRIWriter,
+    atomic_path,
+    write_fastmri_h5,
+    write_nifti,
+    write_reconstruction_h5,
+)
+
+__all__ = [
+    "SPLITS",
+    "SPLIT_FILE",
+    "AcquisitionHeader",
+    "DemoRecipe",
+    "EncodingLimits",
+    "FastMRIFile",
+    "FastMRIFileError",
+    "FastMRIInfo",
+    "FastMRISliceDataset",
+    "FastMRIWriter",
+    "HandleCache",
+    "PrepareSummary",
+    "RawSettings",
+    "SimulationSettings",
+    "SplitError",
+    "atomic_path",
+    "built_in_dataset",
+    "cache_dir",
+    "image_sources",
+    "raw_sources",
+    "read_raw",
+    "read_split",
+    "read_volume",
+    "volume_sources",
+    "write_fastmri_h5",
+    "write_nifti",
+    "write_reconstruction_h5",
+    "write_sources",
+    "write_split",
+]

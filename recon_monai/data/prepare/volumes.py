@@ -1,0 +1,86 @@
+"""NIfTI volumes as stacks of slices in a known orientation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import SpatialImage
+from numpy.typing import NDArray
+
+from recon_monai.data.prepare.simulate import ImageVolume
+
+__all__ = ["NIFTI_SUFFIXES", "PLANES", "read_volume", "volume_stem"]
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+# Slice, row and column axis in the canonical array (x to the right, y anterior, z superior). Rows and columns run
+# against their axes: the first row is anterior (axial) or superior, the first column the patient's right or anterior.
+_CANONICAL_AXES = {"axial": (2, 1, 0), "coronal": (1, 2, 0), "sagittal": (0, 2, 1)}
+PLANES = (*_CANONICAL_AXES, "native")
+
+
+def volume_stem(path: Path) -> str:
+    """File name without `.nii` or `.nii.gz`."""
+    return path.name.removesuffix(".gz").removesuffix(".nii")
+
+
+def read_volume(path: Path, *, name: str, plane: str, frame: int | None = None) -> ImageVolume:
+    """Read a NIfTI volume and cut it into slices.
+
+    For `axial`, `coronal` and `sagittal` the volume is first brought to the closest canonical (RAS+) orientation, no
+    resampling. Columns (W, the phase-encoding axis) are left-right in axial and coronal slices and anterior-posterior
+    in sagittal ones, as is usual for heads. `native` keeps the order of the file: slices along the axis with the
+    largest voxels (the last one if they are equal), rows and columns along the other two in their order.
+
+    Args:
+        path: the file.
+        name: name of the volume, see `ImageVolume`.
+        plane: one of `PLANES`.
+        frame: which volume of a 4-D file; None for 3-D files.
+
+    Returns:
+        The volume as float32.
+
+    Raises:
+        ValueError: if the plane is unknown, the file cannot be read as a NIfTI image, or its dimensions are wrong.
+    """
+    if plane not in PLANES:
+        raise ValueError(f"plane is {plane!r}, expected one of {', '.join(PLANES)}")
+    try:
+        image = nibabel.load(path)
+    except (ImageFileError, EOFError, OSError) as error:
+        raise ValueError(f"{path}: cannot be read as a NIfTI image ({error})") from error
+    image = _three_dimensional(image, path, frame)
+    if plane == "native":
+        zooms = image.header.get_zooms()[:3]
+        across = max(range(3), key=lambda axis: (round(float(zooms[axis]), 3), axis))
+        order = (across, *(axis for axis in range(3) if axis != across))
+        data = np.transpose(_values(image), order)
+    else:
+        image = nibabel.as_closest_canonical(image)
+        order = _CANONICAL_AXES[plane]
+        data = np.transpose(_values(image), order)[:, ::-1, ::-1]
+    between, row, column = (float(image.header.get_zooms()[axis]) for axis in order)
+    return ImageVolume(name, np.ascontiguousarray(data), (row, column, between))
+
+
+def _values(image: SpatialImage) -> NDArray[np.float32]:
+    return np.asarray(image.dataobj, dtype=np.float32)
+
+
+def _three_dimensional(image: SpatialImage, path: Path, frame: int | None) -> SpatialImage:
+    shape = image.shape
+    if len(shape) == 4 and shape[3] == 1 and frame is None:
+        frame = 0
+    if len(shape) == 4 and frame is not None:
+        if not 0 <= frame < shape[3]:
+            raise ValueError(f"{path}: frame is {frame}, but the file holds frames 0 to {shape[3] - 1}")
+        return image.slicer[..., frame]
+    if len(shape) == 4:
+        raise ValueError(f"{path}: shape {shape} holds {shape[3]} volumes; choose one with frame=0 (--frame 0)")
+    if len(shape) != 3 or frame is not None:
+        raise ValueError(f"{path}: shape {shape}, expected (x, y, z) without frame or (x, y, z, t) with frame")
+    return image

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Turn the public data sets of docs/data.md into two data sets of fastMRI files:
+#   OUT/real_brain_heart  simulated k-space of brains and hearts, split by subject: training, validation, test
+#   OUT/raw_test          measured k-space, for testing only
+# Usage: scripts/prepare_real_data.sh DATA OUT      (DATA: the folder that docs/data.md calls $RECON_MONAI_REAL_DATA)
+set -euo pipefail
+
+if [[ $# -ne 2 ]]; then
+  echo "usage: $0 DATA OUT" >&2
+  exit 2
+fi
+data=$1
+train=$2/real_brain_heart
+raw=$2/raw_test
+shares=0.7,0.1,0.2 # of the subjects for training, validation and test
+prepare() { "${PYTHON:-python}" -m recon_monai prepare "$@"; }
+
+# whole heads, T1-weighted and T2-weighted: 9 subjects
+ds000011="OpenfMRI ds000011 (Foerde et al. 2006), PDDL; https://github.com/sbassetto/LHData"
+prepare "$data/t1_t2_brains_ds000011/sub-*_T1w.nii.gz" --output "$train" --prefix ds000011 --credit "$ds000011" \
+  --anatomy brain --acquisition AXT1 --plane axial --matrix 160 --coils 6 --slice_step 6 \
+  --fractions "$shares"
+prepare "$data/t1_t2_brains_ds000011/sub-*_T1w.nii.gz" --output "$train" --prefix ds000011 --credit "$ds000011" \
+  --anatomy brain --acquisition SAGT1 --plane sagittal --matrix 160 --coils 6 --slice_step 6 \
+  --fractions "$shares"
+prepare "$data/t1_t2_brains_ds000011/sub-*_inplaneT2.nii.gz" --output "$train" --prefix ds000011 \
+  --credit "$ds000011" --anatomy brain --acquisition AXT2 --plane axial --coils 6 --fractions "$shares"
+
+# hearts: 36 subjects
+prepare "$data/heart_sunnybrook/sunnybrook_36_subjects.npz" --output "$train" --prefix sunnybrook \
+  --credit "Sunnybrook Cardiac Data (Radau et al. 2009), CC0; https://github.com/mshunshin/SegNetCMR" \
+  --anatomy heart --acquisition CINE_SAX --matrix 144 --coils 6 --fractions "$shares"
+
+# measured k-space
+pulseq="https://github.com/pulseq/MR-Physics-with-Pulseq, MIT"
+for file in ksp_16ch ksp_2ch_bodycoil; do
+  prepare "$data/brain16_gre_pulseq/$file.npy" --output "$raw" --split test --prefix brain16 --subject pulseq \
+    --anatomy brain --acquisition AXGRE --axes coil,phase,readout --credit "$pulseq"
+  prepare "$data/phantom16_gre_pulseq/$file.npy" --output "$raw" --split test --prefix phantom16 --subject sphere \
+    --anatomy phantom --acquisition GRE --axes coil,phase,readout --credit "$pulseq"
+done
+prepare "$data/brain7_mprage_midas/coil_images_7ch.npy" --output "$raw" --split test --prefix brain7 \
+  --anatomy brain --acquisition AXT1 --axes coil,readout,phase --domain image \
+  --credit "https://github.com/lab-midas/ismrm-moco-workshop, MIT"
+prepare "$data/brain8_undersampled_sigpy/cartesian_ksp.npy" --output "$raw" --split test --prefix brain8 \
+  --anatomy brain --acquisition T1 --axes coil,readout,phase \
+  --credit "https://github.com/mikgroup/sigpy-mri-tutorial, BSD-3-Clause"
+prepare "$data/phantoms_gre_pulseq_cc0/ksp_grid_1ch.npy" "$data/phantoms_gre_pulseq_cc0/ksp_resolution_1ch.npy" \
+  --output "$raw" --split test --anatomy phantom --acquisition GRE --axes coil,phase,readout --prefix phantom1 \
+  --credit "https://github.com/pulseq/tutorials, CC0"
+prepare "$data/phantoms_gre_pulseq_cc0/ksp_resolution_3echo.npy" --output "$raw" --split test \
+  --anatomy phantom --acquisition GRE --axes slice,phase,readout --prefix phantom1 \
+  --credit "https://github.com/pulseq/tutorials, CC0"
+prepare "$data/phantom4_gre_ankara/ksp_4ch.npy" --output "$raw" --split test --prefix phantom4 \
+  --anatomy phantom --acquisition GRE --axes coil,phase,readout \
+  --credit "https://github.com/pulseq/Ankara-UMRAM-Hands-on-Course--March-2024, MIT"
+prepare "$data/phantom2_gre_twixtools/ksp_2ch.npy" --output "$raw" --split test --prefix phantom2 \
+  --anatomy phantom --acquisition GRE --axes coil,phase,readout --readout_oversampling 2 \
+  --credit "https://github.com/pehses/twixtools, MIT"
+prepare "$data/mouse_t2rare_bruker/ksp_1ch_15slices.npy" --output "$raw" --split test --prefix mouse \
+  --anatomy mouse --acquisition T2RARE --axes slice,phase,readout --voxel_size 0.28125,0.28125,1 \
+  --credit "https://github.com/MagneticResonanceImaging/MRIRecoTutorial, MIT"
