@@ -1,0 +1,78 @@
+"""Metadata against the rules of schema 20240725 (the schema itself is only to be had from the network)."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import recon_monai
+
+BUNDLES = Path(__file__).parents[2] / "bundles"
+NAMES = sorted(folder.name for folder in BUNDLES.iterdir() if (folder / "configs").is_dir())
+
+REQUIRED = [
+    "schema",
+    "version",
+    "monai_version",
+    "pytorch_version",
+    "numpy_version",
+    "required_packages_version",
+    "task",
+    "description",
+    "authors",
+    "copyright",
+    "network_data_format",
+    "changelog",
+]
+TENSOR_KEYS = ("type", "format", "num_channels", "spatial_shape", "dtype", "value_range")
+
+
+@pytest.fixture(params=NAMES)
+def bundle(request):
+    return BUNDLES / request.param
+
+
+def test_required_keys_and_schema(bundle):
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    assert [key for key in REQUIRED if key not in metadata] == []
+    assert metadata["schema"].endswith("/0.8.1/meta_schema_20240725.json")
+    assert metadata["version"] in metadata["changelog"]
+    assert metadata["required_packages_version"]["recon-monai"] == recon_monai.__version__
+
+
+def test_tensor_formats(bundle):
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    data_format = metadata["network_data_format"]
+    entries = [*data_format["inputs"].values(), *data_format["outputs"].values()]
+    assert entries
+    for entry in entries:
+        assert [key for key in TENSOR_KEYS if key not in entry] == []
+        assert len(entry["channel_def"]) == entry["num_channels"]
+        # MONAI puts n = 1 when it verifies, and instance norm needs more than one value at the bottom of the U-Net
+        assert all(size == 2 or re.fullmatch(r"32\*n", str(size)) for size in entry["spatial_shape"])
+
+
+def test_versions_are_those_of_the_constraints(bundle):
+    """What the metadata declares is what the project is tested with."""
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    lines = (BUNDLES.parent / "constraints.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    declared = {
+        "torch": metadata["pytorch_version"],
+        "monai": metadata["monai_version"],
+        "numpy": metadata["numpy_version"],
+        **metadata["required_packages_version"],
+    }
+    declared.pop("recon-monai")
+    assert declared == {name: pinned[name] for name in declared}
+
+
+def test_files_of_a_bundle(bundle):
+    for name in ("LICENSE", "docs/README.md", "docs/data_license.txt", "configs/logging.conf"):
+        assert (bundle / name).is_file(), name
+    assert "Apache License" in (bundle / "LICENSE").read_text()
+    large = [file for file in bundle.rglob("*") if file.is_file() and "eval" not in file.parts]
+    assert max(file.stat().st_size for file in large) < 25 * 2**20, "the zoo's limit for one file"
