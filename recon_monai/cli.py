@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Sequence
 
-__all__ = ["main", "prepare"]
+__all__ = ["main", "prepare", "tune_cg_sense"]
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +114,32 @@ def prepare(
     parts.write_sources(sources, output, description, split=split, fractions=fractions, seed=seed, overwrite=overwrite)
 
 
+def tune_cg_sense(
+    dataset_dir: str,
+    output: str,
+    accelerations: Sequence[int] = (4, 8),
+    center_fractions: Sequence[float] = (0.08, 0.04),
+    mask: str = "equispaced_fraction",
+    max_slices: int | None = None,
+) -> None:
+    """Choose the weight and iterations of the CG-SENSE baseline on the validation files of a data set.
+
+    Example:
+        recon-monai tune_cg_sense data --output cg_sense_tuning.json --max_slices 6
+
+    Args:
+        dataset_dir: a data set with a validation split; its test files are not read.
+        output: JSON file that gets the best setting per acceleration and the table of all that were tried.
+        accelerations: nominal accelerations.
+        center_fractions: fraction of calibration lines for each of them.
+        mask: random, equispaced or equispaced_fraction.
+        max_slices: use this many central slices of each volume.
+    """
+    from recon_monai.evaluation import tune_on_validation
+
+    tune_on_validation(dataset_dir, output, accelerations, center_fractions, mask, max_slices)
+
+
 def _words(value: str | Sequence[str]) -> list[str]:
     """Words separated by commas; fire has already split some of them."""
     parts = value.split(",") if isinstance(value, str) else value
@@ -139,7 +165,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        fire.Fire({"prepare": prepare}, command=None if arguments is None else list(arguments), name="recon-monai")
+        fire.Fire(
+            {"prepare": prepare, "tune_cg_sense": tune_cg_sense},
+            command=None if arguments is None else list(arguments),
+            name="recon-monai",
+        )
     except _USER_ERRORS as error:
         logger.debug("traceback", exc_info=True)
         logger.error("error: %s", error)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Turn the public data sets of docs/data.md into two data sets of fastMRI files:
 #   OUT/real_brain_heart  simulated k-space of brains and hearts, split by subject: training, validation, test
-#   OUT/raw_test          measured k-space, for testing only
+#   OUT/raw_test          measured, fully sampled k-space, for testing only
+#   OUT/raw_undersampled  measured k-space that was acquired undersampled, for inference
 # Usage: scripts/prepare_real_data.sh DATA OUT      (DATA: the folder that docs/data.md calls $RECON_MONAI_REAL_DATA)
 set -euo pipefail
 
@@ -12,6 +13,7 @@ fi
 data=$1
 train=$2/real_brain_heart
 raw=$2/raw_test
+undersampled=$2/raw_undersampled
 shares=0.7,0.1,0.2 # of the subjects for training, validation and test
 prepare() { "${PYTHON:-python}" -m recon_monai prepare "$@"; }
 
@@ -42,7 +44,7 @@ done
 prepare "$data/brain7_mprage_midas/coil_images_7ch.npy" --output "$raw" --split test --prefix brain7 \
   --anatomy brain --acquisition AXT1 --axes coil,readout,phase --domain image \
   --credit "https://github.com/lab-midas/ismrm-moco-workshop, MIT"
-prepare "$data/brain8_undersampled_sigpy/cartesian_ksp.npy" --output "$raw" --split test --prefix brain8 \
+prepare "$data/brain8_undersampled_sigpy/cartesian_ksp.npy" --output "$undersampled" --split test --prefix brain8 \
   --anatomy brain --acquisition T1 --axes coil,readout,phase \
   --credit "https://github.com/mikgroup/sigpy-mri-tutorial, BSD-3-Clause"
 prepare "$data/phantoms_gre_pulseq_cc0/ksp_grid_1ch.npy" "$data/phantoms_gre_pulseq_cc0/ksp_resolution_1ch.npy" \

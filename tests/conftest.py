@@ -11,6 +11,9 @@ import torch
 from monai.engines import SupervisedEvaluator
 from torch.utils.data import DataLoader
 
+# Tests use tensors so small that threads cost more than they give, above all where cores are shared.
+torch.set_num_threads(1)
+
 Items = list[dict[str, Any]]
 
 

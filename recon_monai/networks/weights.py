@@ -20,7 +20,7 @@ __all__ = ["load_weights", "varnet_from_fastmri"]
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
-# fastMRI's names (commit-independent since its first release of VarNet) and ours, tried in this order.
+# Patterns of fastMRI's names and what they become here, applied one after the other.
 _FASTMRI_NAMES = [
     (r"^sens_net\.norm_unet\.", "sensitivity_network.refinement."),
     (r"^(cascades\.\d+)\.model\.", r"\1.refinement."),
@@ -105,7 +105,8 @@ def varnet_from_fastmri(state_dict: Mapping[str, torch.Tensor]) -> VarNet:
         The network in the dtype of the weights, its sizes inferred from their shapes.
 
     Raises:
-        ValueError: if a name is not one of fastMRI's VarNet, or is missing; the message names it.
+        ValueError: if weights are missing, or unknown to fastMRI's VarNet; the message names the first by its name
+            here.
     """
     if any(key.startswith("varnet.") for key in state_dict):
         state_dict = {key.removeprefix("varnet."): v for key, v in state_dict.items() if key.startswith("varnet.")}

@@ -26,7 +26,7 @@ def run_bundle(run_id: str, config: str, cwd: Path, overrides: dict | None = Non
     done = subprocess.run(
         command,
         cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "2", **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

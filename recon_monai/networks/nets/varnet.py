@@ -103,9 +103,9 @@ class VarNet(RecordedModule):
             per cascade. Maps complex ``(B, 1, H, W)`` to the same.
         sensitivity_network: network for the coil maps, in place of ``SensitivityNetwork(sensitivity_channels,
             pools)``; called as ``network(kspace, mask, checkpointing=...)``.
-        checkpointing: what is computed again in the backward pass to save memory: ``"none"``, the coil maps
-            (``"sensitivity"``, a third of the memory for some percent of time), or these and every cascade
-            (``"all"``, about a third more time). Gradients are the same.
+        checkpointing: what is computed again in the backward pass instead of kept: ``"none"``, the coil maps
+            (``"sensitivity"``: with many coils the largest single part of the memory, for little time), or these and
+            every cascade (``"all"``: the least memory, for one more forward pass). Gradients are the same.
 
     Raises:
         ValueError: for no cascade, or an unknown `checkpointing`.
