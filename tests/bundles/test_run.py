@@ -108,6 +108,17 @@ def test_training_from_inside_the_bundle(checkout, tiny_data):
     assert not (bundle / "bundles").exists()
 
 
+def test_without_a_dataset_the_built_in_one_is_made_and_named(checkout, tmp_path):
+    """The acceptance command as it stands in the README, its size and the number of files made small."""
+    limits = {"train::dataset::max_files": 1, "validate::dataset::max_files": 1, "validate::dataset::max_slices": 2}
+    options = {**TINY, **limits, "max_epochs": 1, "warmup_epochs": 0, "run_name": "built-in"}
+    printed = run_bundle("training", f"{CONFIGS}/train.json", checkout, options, RECON_MONAI_CACHE=str(tmp_path))
+    (made,) = tmp_path.glob("built_in-*")
+    assert f"data: 1 files of {made}" in printed
+    assert len(json.loads((made / "split.json").read_text())["test"]) == 4
+    assert (checkout / "bundles" / "universal_varnet" / "eval" / "built-in" / "model.pt").is_file()
+
+
 def test_small_overlay_fits_all_three(checkout, tiny_data, tmp_path):
     """The quick start's sizes: what it trains, its evaluation and inference take."""
     overlay = "bundles/universal_varnet/configs/small.json"
