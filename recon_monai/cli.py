@@ -122,7 +122,7 @@ def tune_cg_sense(
     mask: str = "equispaced_fraction",
     max_slices: int | None = None,
 ) -> None:
-    """Choose the weight and iterations of the CG-SENSE baseline on the validation files of a data set.
+    """Choose coil maps, weight and iterations of the CG-SENSE baseline on the validation files of a data set.
 
     Example:
         recon-monai tune_cg_sense data --output cg_sense_tuning.json --max_slices 6

@@ -18,9 +18,11 @@ rm -rf "$out"
 python -m monai.bundle run evaluation --config_file "['$configs/evaluate.json', '$small']" \
     --ckpt "$bundle/eval/$run/model.pt" --output_dir "$out"
 
-echo "3/3 Reconstructing one file from undersampled k-space"
+echo "3/3 Reconstructing one file, a real brain, from its k-space undersampled 4x"
+data=$(python -c 'from recon_monai.data import built_in_dataset; print(built_in_dataset())')
 python -m monai.bundle run inference --config_file "['$configs/inference.json', '$small']" \
-    --ckpt "$bundle/eval/$run/model.pt" --output_dir "$out/inference" --acceleration 4
+    --ckpt "$bundle/eval/$run/model.pt" --output_dir "$out/inference" --acceleration 4 \
+    --dataset_dir "$data/nibabel-example4d.h5"
 
 cat "$out/summary.md"
 cat <<EOF

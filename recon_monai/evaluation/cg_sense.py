@@ -25,7 +25,7 @@ class CGSensed(Transform):
 
     Args:
         settings: for each nominal acceleration (as a string, for JSON) the arguments of ``CGSense``, for example
-            ``{"4": {"weight": 0.01, "iterations": 10}}``; see ``tune_on_validation``.
+            ``{"4": {"maps": "espirit", "weight": 0.01, "iterations": 10}}``; see ``tune_on_validation``.
         key: complex k-space ``(coil, H, W)``.
         output_key: where the magnitude image ``(1, h, w)`` goes.
         size_key: ``(h, w)``, the size of the image.
@@ -68,7 +68,7 @@ def tune_on_validation(
     mask: str = "equispaced_fraction",
     max_slices: int | None = None,
 ) -> dict[str, CGSenseTuning]:
-    """Choose CG-SENSE's weight and iterations for each acceleration on the validation files of a data set.
+    """Choose CG-SENSE's coil maps, weight and iterations for each acceleration on the validation files of a data set.
 
     Args:
         dataset_dir: a data set with a validation split; its test files are not read.
@@ -90,8 +90,9 @@ def tune_on_validation(
         )
         found[str(acceleration)] = tuning = tune_cg_sense(_with_signal(dataset))
         logger.info(
-            "%sx: weight %g, %d iterations, mean NMSE %.4g over %d slices of %d files",
+            "%sx: %s maps, weight %g, %d iterations, mean NMSE %.4g over %d slices of %d files",
             acceleration,
+            tuning.best.maps,
             tuning.best.weight,
             tuning.best.iterations,
             tuning.best.nmse,
@@ -99,7 +100,10 @@ def tune_on_validation(
             len(files),
         )
     content = {
-        "settings": {key: {"weight": t.best.weight, "iterations": t.best.iterations} for key, t in found.items()},
+        "settings": {
+            key: {"maps": t.best.maps, "weight": t.best.weight, "iterations": t.best.iterations}
+            for key, t in found.items()
+        },
         "table": {key: [setting._asdict() for setting in t.table] for key, t in found.items()},
         "slices": {key: t.num_slices for key, t in found.items()},
     }

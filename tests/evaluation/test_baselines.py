@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from recon_monai.evaluation import baselines
-from recon_monai.evaluation.baselines import CGSense, espirit_maps, tune_cg_sense, zero_filled
+from recon_monai.evaluation.baselines import CGSense, calibration_maps, espirit_maps, tune_cg_sense, zero_filled
 from recon_monai.physics import (
     CalibrationError,
     EquispacedMask,
@@ -195,14 +195,16 @@ def items(count: int = 2) -> Iterator[dict[str, Any]]:
 def test_tuning_tries_every_setting_as_the_method_itself_would(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     original = baselines.espirit_maps
-    monkeypatch.setattr(baselines, "espirit_maps", lambda *args, **kw: calls.append(1) or original(*args, **kw))
+    monkeypatch.setitem(baselines._MAPS, "espirit", lambda *args: calls.append(1) or original(*args))
     weights, iterations = [0.3, 0.0003, 0.01], [20, 2, 6]
     outcome = tune_cg_sense(items(), weights, iterations)
     assert len(calls) == outcome.num_slices == 2  # maps once per slice
     monkeypatch.undo()
-    assert [row[:2] for row in outcome.table] == [(w, n) for w in sorted(weights) for n in sorted(iterations)]
+    assert [row[:3] for row in outcome.table] == [
+        (maps, w, n) for maps in ("espirit", "calibration") for w in sorted(weights) for n in sorted(iterations)
+    ]
     for row in outcome.table:
-        method = CGSense(row.weight, row.iterations)
+        method = CGSense(row.weight, row.iterations, row.maps)
         expected = [nmse(method(item["kspace"])[:, 4:-4, 5:-5], item["target"]) for item in items()]
         assert row.nmse == pytest.approx(np.mean(expected), rel=1e-3)
     assert outcome.best == min(outcome.table, key=lambda row: row.nmse)
@@ -228,7 +230,7 @@ def test_unusable_input_is_refused() -> None:
         CGSense()(kspace.real, mask)
     with pytest.raises(ValueError, match=r"maps \(2, 48, 40\)"):
         CGSense(maps=torch.ones(2, *SIZE, dtype=torch.complex64))(kspace, mask)
-    with pytest.raises(ValueError, match="unknown maps 'walsh'"):
+    with pytest.raises(ValueError, match=r"unknown maps \['walsh'\]"):
         CGSense(maps="walsh")
     with pytest.raises(ValueError, match="at least 0, got"):
         CGSense(weight=-1.0)
@@ -243,4 +245,18 @@ def test_unusable_input_is_refused() -> None:
 
 
 def test_repr_names_the_setting() -> None:
-    assert repr(CGSense(0.01, 20)) == "CGSense(weight=0.01, iterations=20)"
+    assert repr(CGSense(0.01, 20)) == "CGSense(weight=0.01, iterations=20, maps='espirit')"
+
+
+def test_calibration_maps_are_apodized_low_resolution_images() -> None:
+    generator = keyed_generator("calibration maps")
+    kspace = torch.randn(3, 8, 12, dtype=torch.complex128, generator=generator)
+    mask = torch.zeros(1, 1, 12, dtype=torch.bool)
+    mask[..., [1, 4, 5, 6, 7, 10]] = True
+    window = np.zeros(12)
+    window[4:8] = np.hanning(6)[1:-1]
+    shifted = np.fft.ifftshift(kspace.numpy() * window, axes=(-2, -1))
+    images = np.fft.fftshift(np.fft.ifft2(shifted, norm="ortho"), axes=(-2, -1))
+    expected = images / np.sqrt((np.abs(images) ** 2).sum(0, keepdims=True))
+    np.testing.assert_allclose(calibration_maps(kspace * mask, mask).numpy(), expected, atol=1e-12)
+    torch.testing.assert_close(calibration_maps(1e-8 * kspace * mask), calibration_maps(kspace * mask, mask))

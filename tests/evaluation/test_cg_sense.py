@@ -46,13 +46,13 @@ def test_tuning_reads_validation_files_and_finds_the_best_of_its_table(dataset):
     tuned = tune_on_validation(str(dataset), str(dataset / "out.json"), [2], [0.3])
     written = json.loads((dataset / "out.json").read_text())
     best = tuned["2"].best
-    assert written["settings"] == {"2": {"weight": best.weight, "iterations": best.iterations}}
+    assert written["settings"] == {"2": {"maps": best.maps, "weight": best.weight, "iterations": best.iterations}}
     assert best.nmse == min(row["nmse"] for row in written["table"]["2"])
     assert written["slices"] == {"2": 1}
 
     mask = EquispacedFractionMask([0.3], [2])(40, seed=seed_from_name("val.h5"), acceleration=2).mask
     kspace = slice_of(0)
-    image = CGSense(best.weight, best.iterations)(kspace * mask, mask)
+    image = CGSense(best.weight, best.iterations, best.maps)(kspace * mask, mask)
     assert best.nmse == pytest.approx(nmse(prediction=image, target=rss(ifft2c(kspace))), rel=1e-4)
 
 
@@ -60,7 +60,7 @@ def test_transform_gives_the_cropped_image_of_the_setting():
     mask = EquispacedFractionMask([0.3], [2])(40, seed=1).mask
     kspace = slice_of(0) * mask
     item = {"kspace": kspace, "mask": mask, "acceleration": 2, "output_size": torch.tensor([20, 44]), "file": "a.h5"}
-    settings = {"2": {"weight": 0.1, "iterations": 3}, "4": {"weight": 0.01, "iterations": 10}}
+    settings = {"2": {"weight": 0.1, "iterations": 3}, "4": {"maps": "calibration", "weight": 0.01}}
     result = CGSensed(settings)(item)
     expected = center_crop_or_pad(CGSense(0.1, 3)(kspace, mask), (20, 44))
     torch.testing.assert_close(result["cg_sense"], expected)
