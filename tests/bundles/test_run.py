@@ -16,7 +16,8 @@ import torch
 from bundle_tools import ROOT, TINY, run_bundle
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from recon_monai.metrics import psnr, ssim
+from recon_monai.evaluation import CGSense
+from recon_monai.metrics import nmse, psnr, ssim
 from recon_monai.networks import VarNet
 from recon_monai.physics import EquispacedFractionMask, ifft2c, rss, seed_from_name
 
@@ -81,6 +82,25 @@ def test_evaluation_takes_the_newest_run_and_counts_right(trained, checkout, tin
         assert float(row["ssim"]) == pytest.approx(ssim(prediction=image, target=target), rel=1e-4)
     assert "not for diagnosis" in (tmp_path / "out" / "summary.md").read_text()
     assert list((tmp_path / "out" / "panels").glob("*.png"))
+
+
+def test_cg_sense_stands_beside_the_network(trained, checkout, tiny_data, tmp_path):
+    files = f"['{CONFIGS}/evaluate.json', '{CONFIGS}/cg_sense.json']"
+    options = {**TINY, "dataset_dir": tiny_data, "output_dir": tmp_path, "ckpt": trained / "model.pt"}
+    run_bundle("evaluation", files, checkout, options)
+    settings = json.loads((checkout / CONFIGS / "cg_sense.json").read_text())["cg_sense"]
+    name = json.loads((tiny_data / "split.json").read_text())["test"][0]
+    with h5py.File(tiny_data / name) as file:
+        kspace, target = torch.from_numpy(file["kspace"][()]), file["reconstruction_rss"][()]
+    with (tmp_path / "volumes.csv").open() as file:
+        rows = {row["acceleration"]: row for row in csv.DictReader(file) if row["method"] == "cg_sense"}
+    assert rows.keys() == settings.keys() == {"4", "8"}
+    for acceleration, row in rows.items():
+        mask = EquispacedFractionMask([0.08, 0.04], [4, 8])(
+            48, seed=seed_from_name(name), acceleration=int(acceleration)
+        ).mask
+        image = CGSense(**settings[acceleration])(kspace * mask, mask)[:, 0, 24:72]
+        assert float(row["nmse"]) == pytest.approx(nmse(prediction=image, target=target), rel=1e-3)
 
 
 def test_inference_from_inside_the_bundle_writes_what_the_network_gives(trained, checkout, tiny_data, tmp_path):
