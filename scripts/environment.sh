@@ -4,7 +4,8 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv="${RECON_MONAI_VENV:-.venv}"
 
-if [ ! -x "$venv/bin/python" ]; then
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    rm -rf "$venv" # none yet, or one that was left half-made
     python=""
     for candidate in python3.11 python3.12 python3.13 python3; do
         if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
@@ -17,7 +18,7 @@ if [ ! -x "$venv/bin/python" ]; then
         exit 1
     fi
     echo "Making a virtual environment in $venv ($("$python" --version))"
-    "$python" -m venv "$venv" || { echo "Could not make it; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+    "$python" -m venv "$venv" || { rm -rf "$venv"; echo "Could not make it; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 fi
 
 # The stamp holds what was installed, so that a second call is quick and a change of the requirements is not missed.

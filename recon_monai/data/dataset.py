@@ -19,13 +19,14 @@ class FastMRISliceDataset(Dataset):
     """Slices of files in the fastMRI layout, read one at a time.
 
     Building it reads headers only. ``data`` is a list of one dictionary per item (``path``, ``file``, ``slice``,
-    ``num_slices``, ``anatomy``, ``acquisition``, ``source`` and, with ``accelerations``, ``acceleration``), so that
-    samplers and MONAI's partitioning tools can choose among items without reading them. An item is a dictionary with
+    ``first_slice``, ``num_slices``, ``anatomy``, ``acquisition``, ``source`` and, where known, ``acceleration``), so
+    that samplers and MONAI's partitioning tools can choose among items without reading them. An item is a dictionary with
 
     * ``kspace`` ``(coil, H, W)`` complex64; ``mask`` ``(1, 1, W)`` bool if the file has one;
     * ``target`` ``(1, h, w)`` float32 and ``maximum`` (float, of the whole volume) if the file has a target;
-    * ``file``, ``path``, ``slice`` (number in the file), ``num_slices`` (of this volume in the data set), ``anatomy``,
-      ``acquisition``, ``source`` (``"simulated"``, ``"measured"``, ``"unknown"``), ``acceleration`` if repeated;
+    * ``file``, ``path``, ``slice`` (number in the file), ``first_slice`` and ``num_slices`` (of this volume in the data
+      set), ``anatomy``, ``acquisition``, ``source`` (``"simulated"``, ``"measured"``, ``"unknown"``), ``acceleration``
+      if repeated, or if a file with its own mask states it;
     * ``output_size`` ``(2,)`` int64: target size, else the header's reconstruction size, else k-space size;
     * ``padding`` ``(2,)`` int64: columns ``[left, right)`` were acquired, the others are zero-filled;
     * ``voxel_size`` ``(3,)`` float32: distance of rows, columns, slices in mm, NaN where unknown.
@@ -121,6 +122,7 @@ class FastMRISliceDataset(Dataset):
             volume = {
                 "path": str(file),
                 "file": file.name,
+                "first_slice": start,
                 "num_slices": count,
                 "anatomy": self.anatomy or info.anatomy,
                 "acquisition": info.acquisition,
@@ -128,7 +130,8 @@ class FastMRISliceDataset(Dataset):
             }
             repeats: list[dict[str, Any]] = [{"acceleration": int(value)} for value in accelerations or ()]
             if not repeats or info.has_mask:
-                repeats = [{}]
+                stated = info.has_mask and info.acceleration is not None
+                repeats = [{"acceleration": info.acceleration}] if stated else [{}]
             entries += [
                 {**volume, **repeat, "slice": number} for repeat in repeats for number in range(start, start + count)
             ]

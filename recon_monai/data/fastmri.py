@@ -39,6 +39,7 @@ class FastMRIInfo:
         target_name: ``reconstruction_rss`` or ``reconstruction_esc``; None without target.
         target_shape: ``(h, w)`` of a target slice; None without target.
         has_mask: whether the file holds a sampling mask.
+        acceleration: attribute ``acceleration``, the nominal one of the file's mask; None if the file does not say.
         maximum: attribute ``max``, the maximum of the target volume; None if the file does not say.
         anatomy: attribute ``anatomy``, else from the acquisition (``AX...`` is brain, ``COR...`` is knee), else
             ``"unknown"``.
@@ -54,6 +55,7 @@ class FastMRIInfo:
     target_name: str | None
     target_shape: tuple[int, int] | None
     has_mask: bool
+    acceleration: int | None
     maximum: float | None
     anatomy: str
     acquisition: str
@@ -203,6 +205,7 @@ class FastMRIFile:
             target_name=target_name,
             target_shape=None if target_name is None else self._target_shape(target_name, num_slices),
             has_mask=self._has_mask(kspace_shape[2]),
+            acceleration=self._acceleration(),
             maximum=self._maximum(),
             anatomy=self._text("anatomy") or _anatomy(acquisition),
             acquisition=acquisition or _UNKNOWN,
@@ -265,6 +268,15 @@ class FastMRIFile:
         if number.size != 1 or number.dtype.kind not in "fiu" or not np.isfinite(number).all():
             raise self._error(f"the attribute max is {value!r}, expected a finite number; correct or remove it")
         return float(number.item())
+
+    def _acceleration(self) -> int | None:
+        value = self._file.attrs.get("acceleration")
+        if value is None:
+            return None
+        number = float(np.asarray(value).reshape(-1)[0]) if np.size(value) == 1 else math.nan
+        if not (number >= 1 and number == round(number)):
+            raise self._error(f"attribute acceleration is {value!r}, expected a whole number of at least 1; correct it")
+        return round(number)
 
     def _text(self, name: str) -> str:
         value = self._file.attrs.get(name, "")

@@ -18,8 +18,8 @@ __all__ = ["PrepareReconstructionBatch", "ReconstructionInferer"]
 class PrepareReconstructionBatch(PrepareBatch):
     """Take k-space, target, mask and output size out of a batch of items.
 
-    Returns ``(kspace, target, (), {"mask": ..., "output_size": ...})``, the four-part form of MONAI's engines; target
-    and mask are None where the items have none.
+    Returns ``(kspace, target, (), {"mask": ..., "output_size": ..., "where": ...})``, the four-part form of MONAI's
+    engines; target and mask are None where the items have none, ``where`` names files and slices for errors.
     """
 
     def __call__(
@@ -55,7 +55,9 @@ class PrepareReconstructionBatch(PrepareBatch):
         if kspace is None:
             raise ValueError(f"the batch has no 'kspace', only {sorted(batchdata)}")
         height, width = sizes[0].tolist()
-        return kspace, moved("target"), (), {"mask": moved("mask"), "output_size": (height, width)}
+        slices = zip(batchdata["file"], batchdata["slice"], strict=True)
+        where = ", ".join(f"{file} slice {int(number)}" for file, number in slices)
+        return kspace, moved("target"), (), {"mask": moved("mask"), "output_size": (height, width), "where": where}
 
 
 class ReconstructionInferer(Inferer):
@@ -72,6 +74,7 @@ class ReconstructionInferer(Inferer):
         *args: Any,
         mask: Tensor | None = None,
         output_size: tuple[int, int] | None = None,
+        where: str = "this batch",
         **kwargs: Any,
     ) -> Tensor:
         """Reconstruct one batch.
@@ -82,10 +85,25 @@ class ReconstructionInferer(Inferer):
             args: passed on to the network.
             mask: ``(B, 1, 1, W)`` or ``(B, 1, H, W)``, or None.
             output_size: ``(h, w)`` of the result, or None to keep the network's.
+            where: file and slice, for errors.
             kwargs: passed on to the network.
 
         Returns:
             The magnitude image ``(B, 1, h, w)``.
+
+        Raises:
+            ValueError: if the network refuses its input, or k-space is not finite; names file and slice.
+            FloatingPointError: if the image is not finite though k-space is; names file and slice.
         """
-        image = network(inputs, mask, *args, **kwargs)
+        try:
+            image = network(inputs, mask, *args, **kwargs)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        if not bool(image.isfinite().all()):
+            if not bool(inputs.isfinite().all()):
+                raise ValueError(f"{where}: k-space holds values that are not finite; repair or leave out this file")
+            raise FloatingPointError(
+                f"{where}: the reconstruction is not finite though k-space is; the weights have diverged (lower the "
+                "learning rate) or overflowed"
+            )
         return image if output_size is None else center_crop_or_pad(image, output_size)

@@ -79,17 +79,18 @@ def merged_configuration(arguments: list[str] | None = None) -> dict[str, Any]:
 def locate_bundle(name: str) -> str:
     """Find a bundle's folder, so that a run writes there and not beside it.
 
-    MONAI sets ``bundle_root`` to the current folder whatever the configuration's path. This looks at the current
-    folder, at ``bundles/<name>`` below it, and at the folder of the configuration on the command line.
+    MONAI sets ``bundle_root`` to the current folder whatever the configuration's path. This looks at the folder of the
+    configuration on the command line, then at the current folder and at ``bundles/<name>`` below it.
 
     Args:
         name: the bundle's folder name.
 
     Returns:
-        The folder, relative to the current one where possible; the current folder if none is found.
+        The folder, relative to the current one unless the configuration was given by an absolute path; the current
+        folder if none is found.
     """
-    above = [file.absolute().parent.parent for file in configuration_files()]
-    for folder in (Path(), Path("bundles") / name, *above):
+    named = [file.parent.parent if file.parent.name == "configs" else file.parent for file in configuration_files()]
+    for folder in (*named, Path(), Path("bundles") / name):
         if (folder / "configs" / "metadata.json").is_file():
             return str(folder)
     logger.warning("no bundle folder found near %s; results go to ./eval", Path.cwd())

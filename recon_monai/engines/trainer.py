@@ -21,7 +21,7 @@ class ReconstructionTrainer(SupervisedTrainer):
     * Gradients are clipped by norm; MONAI has no argument for it.
     * ``amp`` means bfloat16 autocast on the trainer's device, without a gradient scaler; MONAI's is bound to CUDA and
       scales bfloat16 too. The loss is computed outside autocast; physics inside the networks switches it off.
-    * A loss that is not finite stops the run and names file and slice, instead of training on.
+    * A loss or gradient that is not finite stops the run before the step and names file and slice.
 
     Args:
         max_gradient_norm: clip the gradients' total 2-norm to this; None does not clip.
@@ -46,20 +46,21 @@ class ReconstructionTrainer(SupervisedTrainer):
         engine.fire_event(IterationEvents.FORWARD_COMPLETED)
         output[CommonKeys.LOSS] = loss = self.compute_loss(output, batchdata)
         engine.fire_event(IterationEvents.LOSS_COMPLETED)
-        if not bool(torch.isfinite(loss)):
-            slices = zip(batchdata["file"], batchdata["slice"], strict=True)
-            places = ", ".join(f"{file} slice {int(number)}" for file, number in slices)
-            raise FloatingPointError(
-                f"the loss is {loss.item()} in epoch {engine.state.epoch}, iteration {engine.state.iteration}, "
-                f"on {places}; look at these slices, or lower the learning rate"
-            )
+        self._check_finite("loss", loss, kwargs["where"])
         loss.backward()
-        if self.max_gradient_norm is not None:
-            torch.nn.utils.clip_grad_norm_(engine.network.parameters(), self.max_gradient_norm)
+        norm = torch.nn.utils.clip_grad_norm_(engine.network.parameters(), self.max_gradient_norm or float("inf"))
+        self._check_finite("gradient norm", norm, kwargs["where"])
         engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
         engine.optimizer.step()
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return output
+
+    def _check_finite(self, name: str, value: Tensor, where: str) -> None:
+        if not bool(torch.isfinite(value)):
+            raise FloatingPointError(
+                f"the {name} is {value.item()} in epoch {self.state.epoch}, iteration {self.state.iteration}, "
+                f"on {where}; look at these slices, or lower the learning rate"
+            )
 
     def compute_loss(self, output: dict[str, Any], batchdata: dict[str, Any]) -> Tensor:
         """The loss of one batch.

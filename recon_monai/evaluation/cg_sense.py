@@ -72,7 +72,8 @@ def tune_on_validation(
 
     Args:
         dataset_dir: a data set with a validation split; its test files are not read.
-        output: JSON file that gets the best setting per acceleration and the table of all that were tried.
+        output: JSON file that gets the best setting per acceleration (``cg_sense``, so that it can be given to the
+            evaluation as a further configuration file) and the table of all that were tried.
         accelerations: nominal accelerations.
         center_fractions: fraction of calibration lines for each of them.
         mask: kind of mask, see ``recon_monai.physics.create_mask``; drawn by file name, as in an evaluation.
@@ -100,7 +101,7 @@ def tune_on_validation(
             len(files),
         )
     content = {
-        "settings": {
+        "cg_sense": {
             key: {"maps": t.best.maps, "weight": t.best.weight, "iterations": t.best.iterations}
             for key, t in found.items()
         },

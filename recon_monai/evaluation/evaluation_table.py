@@ -115,10 +115,10 @@ class EvaluationTable(VolumeHandler):
             "center_fraction": number(volume.metadata.get("center_fraction")),
             "method": method,
         }
-        for index in range(len(target)):
+        for index, number_in_file in enumerate(volume.slices):
             one = {"prediction": prediction[index : index + 1], "target": target[index : index + 1]}
             values = {name: metric(**one, data_range=data_range) for name, metric in _METRICS.items()}
-            self._slices.append({"slice": index, **fields, **values})
+            self._slices.append({"slice": number_in_file, **fields, **values})
         values = {name: metric(prediction=prediction, target=target) for name, metric in _METRICS.items()}
         self._volumes.append({"slices": len(target), **fields, **values})
 

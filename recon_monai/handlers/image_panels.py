@@ -111,7 +111,8 @@ class ImagePanels:
         seen = self._seen.setdefault(group_name(item, self.group_by), set())
         if len(seen) < self.volumes_per_group:
             seen.add(key)
-        return key in seen and int(item["slice"]) == int(item["num_slices"]) // 2
+        position = int(item["slice"]) - int(item.get("first_slice", 0))
+        return key in seen and position == int(item["num_slices"]) // 2
 
     def _draw(self, engine: Engine, item: Mapping[Any, Any], output: Mapping[Any, Any]) -> None:
         keys = {"zero-filled": self.baseline, "reconstruction": self.prediction, "target": "target"}

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
 
+from recon_monai import __version__
+from recon_monai.data import atomic_path
 from recon_monai.engines.command_line import merged_configuration
 from recon_monai.engines.runs import FINISHED
 
@@ -31,8 +33,10 @@ def data_fingerprint(files: Iterable[str | Path]) -> str:
 
 
 def git_revision() -> str:
-    """Revision of the source tree this package runs from, with ``-dirty`` if it was changed; empty outside git."""
-    folder = Path(__file__).parent
+    """Revision of the source tree this package runs from, with ``-dirty`` if it was changed; empty if installed."""
+    folder = Path(__file__).parents[2]
+    if not (folder / ".git").exists():
+        return ""
     try:
         done = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12"],
@@ -45,6 +49,16 @@ def git_revision() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("torch", "monai", "pytorch-ignite", "numpy", "h5py"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # imported from a folder, not installed
+            found[name] = "unknown"
+    return found
 
 
 class RunRecord:
@@ -69,14 +83,12 @@ class RunRecord:
         engine.add_event_handler(Events.COMPLETED, self._finish)
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f".{name}.part"
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
-        temporary.replace(self.folder / name)
+        with atomic_path(self.folder / name) as temporary:
+            temporary.write_text(json.dumps(content, indent=2) + "\n")
 
     def _start(self, engine: Engine) -> None:
+        (self.folder / FINISHED).unlink(missing_ok=True)  # of an earlier run of this name
         self._started = time.time()
-        packages = ("torch", "monai", "pytorch-ignite", "numpy", "h5py", "recon-monai")
         folders = sorted({str(Path(file).parent) for file in self.files})
         logger.info("data: %d files of %s", len(self.files), ", ".join(folders) or "no folder")
         logger.info("results go to %s", self.folder)
@@ -85,7 +97,7 @@ class RunRecord:
             {
                 "command": sys.argv,
                 "configuration": merged_configuration(),
-                "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
+                "versions": {"python": platform.python_version(), "recon-monai": __version__, **_versions()},
                 "git_revision": git_revision(),
                 "data": {"folders": folders, "files": len(self.files), "fingerprint": data_fingerprint(self.files)},
             },

@@ -51,11 +51,13 @@ class CollectedVolume:
     Attributes:
         key: file and acceleration.
         images: name to ``(slices, h, w)`` on the CPU; optional images that no slice has are missing.
+        slices: their numbers in the file.
         metadata: fields of the item of the first slice (file, anatomy, source, ...), those it has.
     """
 
     key: VolumeKey
     images: dict[str, Tensor]
+    slices: tuple[int, ...]
     metadata: dict[str, Any]
 
 
@@ -310,7 +312,7 @@ def _stack(key: VolumeKey, slices: Mapping[int, tuple[dict[str, Tensor], dict[st
                 f"slice {index} of {key} has images {shapes} and slice {order[0]} has {expected}; they must be alike"
             )
     volumes = {name: torch.stack([slices[index][0][name] for index in order]) for name in first}
-    return CollectedVolume(key, volumes, metadata)
+    return CollectedVolume(key, volumes, tuple(order), metadata)
 
 
 def _shortened(numbers: Sequence[int], most: int = 8) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -39,7 +39,7 @@ def load_weights(network: NetworkT, source: str | os.PathLike[str] | Mapping[str
 
     Args:
         network: takes the weights, in place.
-        source: a state dict, or a file that `torch.save` wrote one to.
+        source: a state dict, or a file that `torch.save` wrote one to (alone, or as ``network`` of a checkpoint).
 
     Returns:
         The network.
@@ -49,11 +49,14 @@ def load_weights(network: NetworkT, source: str | os.PathLike[str] | Mapping[str
             unknown. The message names the file, the sizes and the first key with both shapes.
         FileNotFoundError: if there is no such file.
     """
+    weights: Any
     if isinstance(source, Mapping):
         origin, weights = "the state dict", dict(source)
     else:
         origin = str(Path(source))
         weights = torch.load(source, map_location="cpu", weights_only=True)
+        if isinstance(weights, dict) and isinstance(weights.get("network"), dict):
+            weights = weights["network"]  # a training checkpoint, with optimizer and schedule beside the network
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         content = list(weights) if isinstance(weights, dict) else type(weights).__name__
         raise ValueError(

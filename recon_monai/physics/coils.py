@@ -78,5 +78,6 @@ def _root_and_support(coil_images: torch.Tensor, dim: int) -> tuple[torch.Tensor
     else:
         squares = coil_images.square()
     energy = squares.sum(dim=dim, keepdim=True)
-    signal = energy >= torch.finfo(energy.dtype).tiny
+    # written so that NaN counts as signal and comes out as NaN: bad data must be seen, not turned into black
+    signal = ~(energy < torch.finfo(energy.dtype).tiny)
     return torch.where(signal, energy, torch.ones_like(energy)).sqrt(), signal

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 import torch
 from monai.transforms import Transform
-from torch import Tensor
 
 from recon_monai.physics import SampledMask, keyed_seed, seed_from_name
 from recon_monai.transforms.schedule import EpochAware
 
 __all__ = ["Undersampled"]
+
+_MOST_ZEROS = 0.05  # a single sample may be zero by chance
 
 
 class MaskFunction(Protocol):
@@ -37,8 +38,9 @@ class Undersampled(EpochAware, Transform):
     mask's accelerations is drawn. Zero-padded edges of k-space, which the scanner never measured, count as not sampled
     (Zbontar et al. 2018, arXiv:1811.08839, section 4).
 
-    Sets ``mask`` (bool, ``(1, 1, W)``), ``acceleration`` (nominal, int), ``effective_acceleration`` (width over sampled
-    columns, float) and ``center_fraction`` (NaN where the file's own mask is used).
+    Sets ``mask`` (bool, ``(1, 1, W)``), ``acceleration`` (nominal; the effective one rounded where a file with a mask
+    of its own does not say), ``effective_acceleration`` (width over sampled columns) and ``center_fraction`` (NaN for
+    a file's own mask).
 
     Args:
         mask: a mask of ``recon_monai.physics``, or None.
@@ -52,39 +54,51 @@ class Undersampled(EpochAware, Transform):
         self.random = random
         self.seed = seed
 
-    def _sampled(self, item: Mapping[Hashable, Any]) -> SampledMask | None:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a new item with masked k-space; the given one stays as it is.
+
+        Raises:
+            ValueError: if a mask is to be drawn for k-space that was acquired undersampled.
+        """
+        item = dict(data)
+        if "mask" in item:
+            mask, center_fraction, nominal = item["mask"], float("nan"), item.get("acceleration")
+        elif self.mask is None:
+            return item
+        else:
+            self._check_fully_sampled(item)
+            drawn = self._draw(self.mask, item)
+            mask, center_fraction, nominal = drawn.mask, drawn.center_fraction, drawn.acceleration
+        left, right = (int(edge) for edge in item["padding"])
+        mask = mask.clone()
+        mask[..., :left] = False
+        mask[..., right:] = False
+        effective = mask.numel() / max(int(mask.sum()), 1)
+        item["mask"] = mask
+        item["kspace"] = torch.where(mask, item["kspace"], 0)
+        item["acceleration"] = round(effective) if nominal is None else nominal
+        item["effective_acceleration"] = effective
+        item["center_fraction"] = center_fraction
+        return item
+
+    def _draw(self, mask: MaskFunction, item: Mapping[Hashable, Any]) -> SampledMask:
         """The mask of one item, without the file's padding."""
-        if self.mask is None:
-            return None
-        width = item["kspace"].shape[-1]
         seed: Any = seed_from_name(item["file"])
         if self.random:
             # 32 bits: what numpy's legacy generator takes
             seed = keyed_seed(self.seed, self.epoch, item["file"], int(item["slice"])) % 2**32
-        return self.mask(width, seed=seed, acceleration=item.get("acceleration"))
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a new item with masked k-space; the given one stays as it is."""
-        item = dict(data)
-        if "mask" in item:
-            return self._note(item, item["mask"], float("nan"), None)
-        sampled = self._sampled(item)
-        if sampled is None:
-            return item
-        left, right = (int(edge) for edge in item["padding"])
-        mask = sampled.mask.clone()
-        mask[..., :left] = False
-        mask[..., right:] = False
-        return self._note(item, mask, sampled.center_fraction, sampled.acceleration)
+        return mask(item["kspace"].shape[-1], seed=seed, acceleration=item.get("acceleration"))
 
     @staticmethod
-    def _note(
-        item: dict[Hashable, Any], mask: Tensor, center_fraction: float, acceleration: float | None
-    ) -> dict[Hashable, Any]:
-        effective = mask.numel() / max(int(mask.sum()), 1)
-        item["mask"] = mask
-        item["kspace"] = torch.where(mask, item["kspace"], 0)
-        item["acceleration"] = round(effective if acceleration is None else acceleration)
-        item["effective_acceleration"] = effective
-        item["center_fraction"] = center_fraction
-        return item
+    def _check_fully_sampled(item: Mapping[Hashable, Any]) -> None:
+        """Refuse k-space that was acquired undersampled: a second mask on top would claim samples nobody measured."""
+        left, right = (int(edge) for edge in item["padding"])
+        sampled = (item["kspace"][..., left:right] != 0).any(dim=0)
+        rows = sampled.any(dim=-1)  # a partial or zero-padded readout is no undersampling
+        missing = 1 - float(sampled[rows].float().mean()) if bool(rows.any()) else 0.0
+        if missing > _MOST_ZEROS:
+            raise ValueError(
+                f"{item['file']} slice {int(item['slice'])}: {missing:.0%} of its k-space is zero, so it was acquired "
+                "undersampled already and cannot be undersampled again; reconstruct it as it is (inference without "
+                "--acceleration), or leave it out"
+            )

@@ -67,7 +67,8 @@ def test_item(tmp_path: Path) -> None:
     assert len(dataset) == SLICES
     item = dataset[2]
     assert set(item) == {
-        *("kspace", "target", "maximum", "file", "path", "slice", "num_slices", "anatomy", "acquisition", "source"),
+        *("kspace", "target", "maximum", "file", "path", "slice", "first_slice"),
+        *("num_slices", "anatomy", "acquisition", "source"),
         *("output_size", "padding", "voxel_size"),
     }
     np.testing.assert_array_equal(item["kspace"].numpy(), kspace_of(1)[2])
@@ -282,3 +283,14 @@ def test_a_file_with_its_own_mask_is_not_repeated(tmp_path):
     dataset = FastMRISliceDataset([tmp_path / "full.h5", tmp_path / "masked.h5"], accelerations=[4, 8])
     found = [(entry["file"], entry["slice"], entry.get("acceleration")) for entry in dataset.data]
     assert found == [("full.h5", n, a) for a in (4, 8) for n in (0, 1)] + [("masked.h5", n, None) for n in (0, 1)]
+
+
+def test_a_masked_file_says_its_acceleration(tmp_path):
+    for name, value in (("four.h5", 4), ("wrong.h5", 0.5)):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["kspace"] = np.ones((1, 1, 8, 8), np.complex64)
+            file["mask"] = np.arange(8) % 2 == 0
+            file.attrs["acceleration"] = value
+    assert FastMRISliceDataset([tmp_path / "four.h5"])[0]["acceleration"] == 4
+    with pytest.raises(ValueError, match=r"wrong\.h5.*acceleration is .*0\.5.*expected a whole number"):
+        FastMRISliceDataset([tmp_path / "wrong.h5"])

@@ -49,3 +49,8 @@ def test_the_bundle_is_found_from_three_places(bundle, tmp_path, monkeypatch):
     assert locate_bundle("some_bundle") == "."
     monkeypatch.setattr("sys.argv", ["prog", "--config_file", str(bundle / "configs" / "train.json")])
     assert locate_bundle("some_bundle") == str(bundle)
+    other = tmp_path / "other" / "configs"
+    other.mkdir(parents=True)
+    (other / "metadata.json").write_text("{}")
+    monkeypatch.chdir(other.parent)
+    assert locate_bundle("some_bundle") == str(bundle), "not the bundle the command happens to be given in"

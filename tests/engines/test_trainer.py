@@ -45,7 +45,7 @@ def trainer(data, loss, **options):
         loss_function=loss,
         prepare_batch=PrepareReconstructionBatch(),
         decollate=False,
-        inferer=lambda kspace, network, *args, mask, output_size: network(kspace, mask),
+        inferer=lambda kspace, network, *args, mask, output_size, where: network(kspace, mask),
         **options,
     )
 
@@ -74,6 +74,14 @@ def test_a_loss_that_is_not_finite_names_file_and_slice():
     with pytest.raises(FloatingPointError, match=r"nan in epoch 1, iteration 1, on a\.h5 slice 7"):
         engine.run()
     assert engine.network.weight.item() == 2.0, "the bad step must not be taken"
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_step():
+    """The loss is finite, its gradient at zero is not."""
+    engine = trainer(batches(), lambda prediction, target, data_range: (0 * prediction).sqrt().sum())
+    with pytest.raises(FloatingPointError, match=r"gradient norm is nan in epoch 1, .* a\.h5 slice 7"):
+        engine.run()
+    assert engine.network.weight.item() == 2.0
 
 
 def test_files_without_target_cannot_train():

@@ -46,7 +46,7 @@ def test_tuning_reads_validation_files_and_finds_the_best_of_its_table(dataset):
     tuned = tune_on_validation(str(dataset), str(dataset / "out.json"), [2], [0.3])
     written = json.loads((dataset / "out.json").read_text())
     best = tuned["2"].best
-    assert written["settings"] == {"2": {"maps": best.maps, "weight": best.weight, "iterations": best.iterations}}
+    assert written["cg_sense"] == {"2": {"maps": best.maps, "weight": best.weight, "iterations": best.iterations}}
     assert best.nmse == min(row["nmse"] for row in written["table"]["2"])
     assert written["slices"] == {"2": 1}
 

@@ -41,6 +41,16 @@ def test_record_at_start_and_mark_at_the_end(tmp_path, caplog):
     assert str(tmp_path) in caplog.text
 
 
+def test_the_mark_of_an_earlier_run_of_the_same_name_is_taken_away(tmp_path):
+    (tmp_path / "finished.json").write_text("{}")
+    engine = Engine(lambda engine, batch: (tmp_path / "finished.json").exists())
+    RunRecord(str(tmp_path)).attach(engine)
+    seen = []
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda e: seen.append(e.state.output))
+    engine.run([0])
+    assert seen == [False]
+
+
 def test_a_run_that_breaks_off_is_not_finished(tmp_path):
     def step(engine, batch):
         raise ZeroDivisionError

@@ -116,8 +116,8 @@ def test_missing_and_unknown_keys_and_other_files_are_refused(tmp_path: Path) ->
         load_weights(network, {key: v for key, v in network.state_dict().items() if key != "_extra_state"})
     with pytest.raises(ValueError, match="key more of the weights is unknown"):
         load_weights(network, {**network.state_dict(), "more": torch.zeros(1)})
-    torch.save({"network": network.state_dict(), "epoch": 3}, tmp_path / "checkpoint.pt")
-    with pytest.raises(ValueError, match=r"holds \['network', 'epoch'\]; give the network's own entry"):
+    torch.save({"model": network.state_dict(), "epoch": 3}, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match=r"holds \['model', 'epoch'\]; give the network's own entry"):
         load_weights(network, tmp_path / "checkpoint.pt")
     with pytest.raises(FileNotFoundError):
         load_weights(network, tmp_path / "absent.pt")
@@ -132,3 +132,11 @@ def test_monai_checkpoint_loader_loads_strictly(tmp_path: Path, nested: bool) ->
     CheckpointLoader(str(tmp_path / "model.pt"), {"network": network}, strict=True).attach(engine)
     engine.run([0], max_epochs=1)
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), source.parameters(), strict=True))
+
+
+def test_a_training_checkpoint_gives_its_network(tmp_path: Path) -> None:
+    network = VarNet(num_cascades=1, channels=2, sensitivity_channels=2, pools=2)
+    torch.save({"network": network.state_dict(), "optimizer": {"state": {}}}, tmp_path / "last.pt")
+    loaded = load_weights(VarNet(num_cascades=1, channels=2, sensitivity_channels=2, pools=2), tmp_path / "last.pt")
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[key], value)

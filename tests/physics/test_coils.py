@@ -88,3 +88,10 @@ def test_gradients() -> None:
     assert torch.autograd.gradcheck(reduce, (images, maps))
     assert torch.autograd.gradcheck(expand, (image[:, :1], maps))
     assert torch.autograd.gradgradcheck(normalize_maps, images)
+
+
+def test_values_that_are_not_finite_stay_visible() -> None:
+    images = torch.ones(1, 2, 3, 3, dtype=torch.complex64)
+    images[0, 1, 1, 1] = float("nan")
+    assert rss(images).isnan().sum() == 1
+    assert normalize_maps(images).isnan().any(dim=1).sum() == 1

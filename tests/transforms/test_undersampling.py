@@ -74,6 +74,35 @@ def test_a_file_with_its_own_mask_keeps_it():
     assert math.isnan(result["center_fraction"])
 
 
+def test_a_file_with_its_own_mask_loses_its_zero_padded_edges_and_keeps_the_acceleration_it_states():
+    own = torch.ones(1, 1, 64, dtype=torch.bool)
+    result = Undersampled(None)(item(mask=own, padding=torch.tensor([10, 50]), acceleration=4))
+    assert columns(result) == list(range(10, 50))
+    assert result["kspace"][..., :10].abs().max() == 0
+    assert result["acceleration"] == 4
+    assert result["effective_acceleration"] == pytest.approx(64 / 40)
+
+
+@pytest.mark.parametrize("pattern", ["columns", "samples"])
+def test_kspace_that_was_acquired_undersampled_is_not_undersampled_again(pattern):
+    kspace = item()["kspace"].clone()
+    if pattern == "columns":
+        kspace[..., ::2] = 0
+    else:
+        kspace[:, torch.rand(20, 64, generator=torch.Generator().manual_seed(0)) < 0.5] = 0
+    with pytest.raises(ValueError, match=r"a\.h5 slice 4: \d\d% of its k-space is zero.*without --acceleration"):
+        Undersampled(MASK)(item(kspace=kspace))
+    assert torch.equal(Undersampled(None)(item(kspace=kspace))["kspace"], kspace)
+
+
+def test_zero_padded_readout_and_edges_are_no_undersampling():
+    kspace = item()["kspace"].clone()
+    kspace[:, :5] = 0
+    kspace[..., 50:] = 0
+    assert Undersampled(MASK)(item(kspace=kspace, padding=torch.tensor([0, 50])))["mask"].any()
+    assert Undersampled(MASK)(item(kspace=torch.zeros_like(kspace)))["mask"].any(), "an empty slice has no pattern"
+
+
 def test_no_mask_leaves_the_item_alone():
     result = Undersampled(None)(item())
     assert "mask" not in result
