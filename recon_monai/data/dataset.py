@@ -20,7 +20,8 @@ class FastMRISliceDataset(Dataset):
 
     Building it reads headers only. ``data`` is a list of one dictionary per item (``path``, ``file``, ``slice``,
     ``first_slice``, ``num_slices``, ``anatomy``, ``acquisition``, ``source`` and, where known, ``acceleration``), so
-    that samplers and MONAI's partitioning tools can choose among items without reading them. An item is a dictionary with
+    that samplers and MONAI's partitioning tools can choose among items without reading them. An item is a dictionary
+    with
 
     * ``kspace`` ``(coil, H, W)`` complex64; ``mask`` ``(1, 1, W)`` bool if the file has one;
     * ``target`` ``(1, h, w)`` float32 and ``maximum`` (float, of the whole volume) if the file has a target;
