@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from recon_monai.transforms.phase import RandomPhased
 from recon_monai.transforms.reconstruction import ZeroFilledd
 from recon_monai.transforms.schedule import EpochAware, set_epoch
 from recon_monai.transforms.undersampling import Undersampled
 
-__all__ = ["EpochAware", "Undersampled", "ZeroFilledd", "set_epoch"]
+__all__ = ["EpochAware", "RandomPhased", "Undersampled", "ZeroFilledd", "set_epoch"]

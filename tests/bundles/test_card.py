@@ -84,7 +84,7 @@ def test_recipe_values(bundle):
     assert content["weight_decay"] == 1e-4
     assert content["warmup_epochs"] == 10
     assert content["accelerations"] == [4, 8]
-    assert content["train"]["preprocessing"]["transforms"][0]["random"] is True
+    assert content["train"]["preprocessing"]["transforms"][-1]["random"] is True
     assert content["validate"]["preprocessing"]["transforms"][0]["random"] is False
 
 
