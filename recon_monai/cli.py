@@ -95,6 +95,8 @@ def prepare(
         raise ValueError(f"kind is {kind!r}, expected auto, {', '.join(parts.KINDS)}")
     paths = parts.expand_inputs(inputs)
     kind = parts.find_kind(paths) if kind == "auto" else kind
+    if not isinstance(overwrite, bool):
+        raise ValueError(f"overwrite is {overwrite!r}, expected --overwrite without a value, or True or False")
     naming = parts.Naming(*(None if x is None else str(x) for x in (subject, subject_regex, prefix)))
     settings = parts.SimulationSettings(
         coils, noise, matrix, readout_oversampling, slice_step, max_slices, min_foreground, seed
@@ -111,14 +113,16 @@ def prepare(
         raw = parts.RawSettings(_words(axes), domain, readout_oversampling, target, size)
         sources = parts.raw_sources(paths, naming, raw, key=image_key)
     description = parts.Description(str(anatomy), str(acquisition), str(credit))
-    parts.write_sources(sources, output, description, split=split, fractions=fractions, seed=seed, overwrite=overwrite)
+    parts.write_sources(
+        sources, str(output), description, split=split, fractions=fractions, seed=seed, overwrite=overwrite
+    )
 
 
 def tune_cg_sense(
     dataset_dir: str,
     output: str,
-    accelerations: Sequence[int] = (4, 8),
-    center_fractions: Sequence[float] = (0.08, 0.04),
+    accelerations: float | Sequence[float] = (4, 8),
+    center_fractions: float | Sequence[float] = (0.08, 0.04),
     mask: str = "equispaced_fraction",
     max_slices: int | None = None,
 ) -> None:
@@ -130,14 +134,42 @@ def tune_cg_sense(
     Args:
         dataset_dir: a data set with a validation split; its test files are not read.
         output: JSON file that gets the best setting per acceleration and the table of all that were tried.
-        accelerations: nominal accelerations.
+        accelerations: nominal accelerations, for example 4,8 or 4.
         center_fractions: fraction of calibration lines for each of them.
         mask: random, equispaced or equispaced_fraction.
         max_slices: use this many central slices of each volume.
     """
+    from recon_monai.data.prepare.checks import check_integer
     from recon_monai.evaluation import tune_on_validation
 
-    tune_on_validation(dataset_dir, output, accelerations, center_fractions, mask, max_slices)
+    if max_slices is not None:
+        check_integer("max_slices", max_slices, 1)
+    factors = _numbers("accelerations", accelerations, "4,8")
+    centers = _numbers("center_fractions", center_fractions, "0.08,0.04")
+    if len(factors) != len(centers):
+        raise ValueError(
+            f"accelerations are {_joined(factors)} and center_fractions {_joined(centers)}, "
+            "expected one center fraction for each acceleration, for example 4,8 and 0.08,0.04"
+        )
+    if not all(factor >= 1 and factor == int(factor) for factor in factors):
+        raise ValueError(f"accelerations are {_joined(factors)}, expected whole numbers of at least 1, for example 4,8")
+    tune_on_validation(str(dataset_dir), str(output), [int(factor) for factor in factors], centers, mask, max_slices)
+
+
+def _joined(values: Sequence[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)
+
+
+def _numbers(name: str, value: float | Sequence[float], example: str) -> list[float]:
+    """Numbers separated by commas; fire gives a single one as itself."""
+    words = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    try:
+        numbers = [float(word) for word in words]
+    except (TypeError, ValueError):
+        numbers = []
+    if not numbers or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{name} is {value!r}, expected numbers separated by commas, for example {example}")
+    return numbers
 
 
 def _words(value: str | Sequence[str]) -> list[str]:
@@ -149,7 +181,10 @@ def _words(value: str | Sequence[str]) -> list[str]:
 def _voxel_size(value: Sequence[float] | None) -> tuple[float, float, float]:
     if value is None:
         return math.nan, math.nan, math.nan
-    sizes = [float(size) for size in value] if isinstance(value, Sequence) and not isinstance(value, str) else []
+    try:
+        sizes = [float(size) for size in value] if isinstance(value, Sequence) and not isinstance(value, str) else []
+    except (TypeError, ValueError):
+        sizes = []
     if len(sizes) != 3 or not all(size > 0 or math.isnan(size) for size in sizes):
         raise ValueError(f"voxel_size is {value!r}, expected three lengths in mm (row, column, slice): 1.4,1.4,8")
     return sizes[0], sizes[1], sizes[2]

@@ -1,21 +1,30 @@
 #!/usr/bin/env bash
-# Turn the public data sets of docs/data.md into two data sets of fastMRI files:
+# Turn the public data sets of docs/data.md into three data sets of fastMRI files:
 #   OUT/real_brain_heart  simulated k-space of brains and hearts, split by subject: training, validation, test
 #   OUT/raw_test          measured, fully sampled k-space, for testing only
 #   OUT/raw_undersampled  measured k-space that was acquired undersampled, for inference
 # Usage: scripts/prepare_real_data.sh DATA OUT      (DATA: the folder that docs/data.md calls $RECON_MONAI_REAL_DATA)
+# Files that an earlier run wrote are replaced; the split stays the same.
 set -euo pipefail
 
 if [[ $# -ne 2 ]]; then
   echo "usage: $0 DATA OUT" >&2
   exit 2
 fi
-data=$1
-train=$2/real_brain_heart
-raw=$2/raw_test
-undersampled=$2/raw_undersampled
+absolute() { case $1 in /*) printf '%s\n' "$1" ;; *) printf '%s/%s\n' "$PWD" "$1" ;; esac; }
+data=$(absolute "$1")
+out=$(absolute "$2")
+if [[ ! -d $data ]]; then
+  echo "$data is no folder; get the data sets that docs/data.md lists and give the folder that holds them" >&2
+  exit 1
+fi
+. "$(dirname "${BASH_SOURCE[0]}")/environment.sh" # goes to the repository, so the paths had to be absolute
+
+train=$out/real_brain_heart
+raw=$out/raw_test
+undersampled=$out/raw_undersampled
 shares=0.7,0.1,0.2 # of the subjects for training, validation and test
-prepare() { "${PYTHON:-python}" -m recon_monai prepare "$@"; }
+prepare() { python -m recon_monai prepare "$@" --overwrite; }
 
 # whole heads, T1-weighted and T2-weighted: 9 subjects
 ds000011="OpenfMRI ds000011 (Foerde et al. 2006), PDDL; https://github.com/sbassetto/LHData"
@@ -60,5 +69,5 @@ prepare "$data/phantom2_gre_twixtools/ksp_2ch.npy" --output "$raw" --split test 
   --anatomy phantom --acquisition GRE --axes coil,phase,readout --readout_oversampling 2 \
   --credit "https://github.com/pehses/twixtools, MIT"
 prepare "$data/mouse_t2rare_bruker/ksp_1ch_15slices.npy" --output "$raw" --split test --prefix mouse \
-  --anatomy mouse --acquisition T2RARE --axes slice,phase,readout --voxel_size 0.28125,0.28125,1 \
+  --anatomy mouse --acquisition T2RARE --axes slice,phase,readout --voxel_size 0.28125,0.28125,1.25 \
   --credit "https://github.com/MagneticResonanceImaging/MRIRecoTutorial, MIT"

@@ -60,12 +60,69 @@ def test_prepare_raw(tmp_path):
         (["--kind", "dicom"], "kind is 'dicom', expected auto"),
         (["--voxel_size", "2"], "voxel_size is 2, expected three lengths"),
         (["--split", "training"], "split is 'training', expected one of train"),
+        (["--coils", "abc"], "coils is 'abc', expected a whole number of at least 1, for example --coils"),
+        (["--coils", "2.5"], "coils is 2.5, expected a whole number"),
+        (["--noise", "nan"], "noise is 'nan', expected a fraction of at least 0"),
+        (["--slice_step", "1.5"], "slice_step is 1.5, expected a whole number"),
+        (["--fractions", "0.5"], "fractions are 0.5, expected three numbers >= 0"),
+        (["--fractions", "a,b,c"], "fractions are a,b,c, expected three numbers >= 0"),
+        (["--seed", "x"], "seed is 'x', expected a whole number"),
+        (["--voxel_size", "a,b,c"], "voxel_size is ('a', 'b', 'c'), expected three lengths"),
+        (["--frame", "0.5"], "frame is 0.5, expected a whole number"),
+        (["--overwrite", "maybe"], "overwrite is 'maybe', expected --overwrite without a value"),
     ],
 )
 def test_bad_settings_end_with_one_sentence(brains, tmp_path, caplog, extra, message):
     words = ["prepare", str(brains), "--output", str(tmp_path / "out"), "--anatomy", "brain", *extra]
     with pytest.raises(SystemExit) as ended:
         main(words)
+    assert ended.value.code == 1
+    assert message in caplog.records[-1].getMessage()
+    assert not list(tmp_path.glob("out/*.h5"))
+
+
+def test_truncated_and_color_files_end_with_one_sentence(brains, tmp_path, caplog):
+    path = brains / "sub-0_T1w.nii.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    rgb = np.zeros((4, 4, 4), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nibabel.save(nibabel.Nifti1Image(rgb, np.eye(4)), tmp_path / "rgb.nii")
+    for name, message in ((path, "may be damaged or incomplete"), (tmp_path / "rgb.nii", "expected real magnitudes")):
+        with pytest.raises(SystemExit) as ended:
+            main(["prepare", str(name), "--output", str(tmp_path / "out"), "--anatomy", "brain"])
+        assert ended.value.code == 1
+        assert caplog.records[-1].getMessage().startswith(f"error: {name}: ")
+        assert message in caplog.records[-1].getMessage()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--accelerations", "4", "--center_fractions", "0.08"], ([4], [0.08])),
+        (["--accelerations", "4,8", "--center_fractions", "[0.08,0.04]"], ([4, 8], [0.08, 0.04])),
+        ([], ([4, 8], [0.08, 0.04])),
+    ],
+)
+def test_tuning_takes_one_or_several_accelerations(monkeypatch, words, expected):
+    import recon_monai.evaluation
+
+    calls = []
+    monkeypatch.setattr(recon_monai.evaluation, "tune_on_validation", lambda *given: calls.append(given))
+    main(["tune_cg_sense", "data", "--output", "best.json", *words])
+    assert calls == [("data", "best.json", *expected, "equispaced_fraction", None)]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--accelerations", "x"], "accelerations is 'x', expected numbers separated by commas, for example 4,8"),
+        (["--accelerations", "4"], "accelerations are 4 and center_fractions 0.08,0.04, expected one center fraction"),
+        (["--accelerations", "4.5,8"], "accelerations are 4.5,8, expected whole numbers"),
+        (["--max_slices", "few"], "max_slices is 'few', expected a whole number"),
+    ],
+)
+def test_bad_tuning_settings_end_with_one_sentence(words, message, caplog):
+    with pytest.raises(SystemExit) as ended:
+        main(["tune_cg_sense", "data", "--output", "best.json", *words])
     assert ended.value.code == 1
     assert message in caplog.records[-1].getMessage()
 

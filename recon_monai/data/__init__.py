@@ -5,9 +5,10 @@ How other formats become fastMRI files is in :mod:`recon_monai.data.prepare`; it
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from recon_monai.data.cache import cache_dir
 from recon_monai.data.dataset import FastMRISliceDataset
-from recon_monai.data.demo import DemoRecipe, built_in_dataset
 from recon_monai.data.fastmri import FastMRIFile, FastMRIFileError, FastMRIInfo, HandleCache
 from recon_monai.data.header import AcquisitionHeader, EncodingLimits
 from recon_monai.data.prepare import (
@@ -29,6 +30,10 @@ from recon_monai.data.writers import (
     write_nifti,
     write_reconstruction_h5,
 )
+from recon_monai.optional import require
+
+if TYPE_CHECKING:
+    from recon_monai.data.demo import DemoRecipe, built_in_dataset
 
 __all__ = [
     "SPLITS",
@@ -61,3 +66,13 @@ __all__ = [
     "write_sources",
     "write_split",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what draws the built-in set only when asked for: it needs SciPy, which reading and writing do not."""
+    if name in ("DemoRecipe", "built_in_dataset"):
+        require("scipy.ndimage", extra="demo")
+        from recon_monai.data import demo
+
+        return getattr(demo, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

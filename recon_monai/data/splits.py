@@ -1,13 +1,15 @@
 """Which files belong to training, validation and test.
 
-A data set folder holds ``split.json`` (written by :func:`write_split`), or is a fastMRI tree with folders whose names
-end in ``train``, ``val`` or ``test``. A single file or a flat folder serves for inference.
+A data set folder holds ``split.json`` (written by :func:`write_split`, or file by file by `recon-monai prepare`), or is
+a fastMRI tree with folders whose names end in ``train``, ``val`` or ``test``. A single file or a flat folder serves for
+inference.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import math
+import numbers
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,11 +17,25 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from recon_monai.data.writers import atomic_path
+from recon_monai.physics import keyed_seed
 
-__all__ = ["SPLITS", "SPLIT_FILE", "SplitError", "read_split", "write_split"]
+__all__ = [
+    "SPLITS",
+    "SPLIT_FILE",
+    "Assignment",
+    "SplitError",
+    "assign_subjects",
+    "read_assignment",
+    "read_split",
+    "write_assignment",
+    "write_split",
+]
 
 SPLITS = ("train", "val", "test")
 SPLIT_FILE = "split.json"
+
+# part of the split by file name, and subject by file name
+Assignment = tuple[dict[str, str], dict[str, str]]
 
 _SHOWN = 10
 
@@ -72,9 +88,8 @@ def write_split(
 ) -> Path:
     """Split the files of a folder by subject and write ``split.json``.
 
-    All files of a subject go to the same part. The subjects are ordered by a hash of seed and name, so the result
-    depends neither on the order of ``subjects`` nor on the machine. Each part with a positive fraction gets at least
-    one subject.
+    All files of a subject go to the same part, see :func:`assign_subjects`; each part with a positive fraction gets at
+    least one subject.
 
     Args:
         dataset_dir: the folder; ``split.json`` in it is replaced.
@@ -90,41 +105,133 @@ def write_split(
             parts with a positive fraction.
     """
     root = Path(dataset_dir)
-    names = sorted(set(subjects.values()), key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
-    counts = _counts(len(names), fractions, root)
-    for file in subjects:
-        _check_inside(root, file)
-    content: dict[str, Any] = {}
-    start = 0
-    for split, count in zip(SPLITS, counts, strict=True):
-        chosen = set(names[start : start + count])
-        content[split] = sorted(file for file, subject in subjects.items() if subject in chosen)
-        start += count
-    content["subjects"] = dict(sorted(subjects.items()))
-    content["seed"] = seed
-    with atomic_path(root / SPLIT_FILE) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    return root / SPLIT_FILE
-
-
-def _counts(total: int, fractions: Sequence[float], root: Path) -> list[int]:
-    """Numbers of subjects per part: largest remainders, then at least one where the fraction is positive."""
-    if len(fractions) != len(SPLITS) or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise SplitError(f"fractions are {list(fractions)}, expected three numbers >= 0 (train, val, test) with sum 1")
+    places = assign_subjects(list(subjects.values()), {}, fractions, seed=seed)
     needed = sum(fraction > 0 for fraction in fractions)
-    if total < needed:
-        raise SplitError(f"{root}: {total} subjects for {needed} parts; add subjects or set fractions to 0")
-    # rounded, as 0.15 * 20 is a bit less than 3 in floating point
-    exact = [round(fraction * total, 6) for fraction in fractions]
-    counts = [int(value) for value in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda part: counts[part] - exact[part])
-    for part in by_remainder[: total - sum(counts)]:
-        counts[part] += 1
-    for part, fraction in enumerate(fractions):
-        if fraction > 0 and counts[part] == 0:
-            counts[counts.index(max(counts))] -= 1
-            counts[part] = 1
-    return counts
+    if len(places) < needed:
+        raise SplitError(f"{root}: {len(places)} subjects for {needed} parts; add subjects or set fractions to 0")
+    parts = {file: places[subject] for file, subject in subjects.items()}
+    return write_assignment(root, (parts, dict(subjects)), seed=seed)
+
+
+def assign_subjects(
+    new: Sequence[str], existing: Mapping[str, str], fractions: Sequence[float], *, seed: int
+) -> dict[str, str]:
+    """Give every new subject a part of the split.
+
+    Subjects are taken in the order of a hash of seed and name; each goes to the part that lacks most to its fraction
+    of all subjects so far (to the earlier of train, val, test if equal). A part with a positive fraction that is still
+    empty then gets the last new subject of the largest part, as long as that one keeps another. The result depends
+    neither on the order of `new` nor on the machine.
+
+    Args:
+        new: names of subjects; those in `existing` keep their place.
+        existing: part by subject.
+        fractions: share of the subjects for training, validation and test; they sum to 1.
+        seed: another seed gives another split.
+
+    Returns:
+        Part by subject for all of `new`.
+
+    Raises:
+        SplitError: if the fractions are no partition or the seed is not an integer.
+    """
+    _check_fractions(fractions)
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral):
+        raise SplitError(f"seed is {seed!r}, expected an integer, for example 0")
+    placed = dict(existing)
+    added = sorted(set(new) - set(existing), key=lambda name: (keyed_seed("split", seed, name), name))
+    for subject in added:
+        held = Counter(placed.values())
+        # rounded, so that equal deficits tie on every machine
+        lacks = [round(f * (len(placed) + 1) - held[part], 9) for f, part in zip(fractions, SPLITS, strict=True)]
+        placed[subject] = SPLITS[lacks.index(max(lacks))]
+    _fill_empty_parts(placed, added, fractions)
+    return {subject: placed[subject] for subject in new}
+
+
+def _fill_empty_parts(placed: dict[str, str], added: Sequence[str], fractions: Sequence[float]) -> None:
+    for part, fraction in zip(SPLITS, fractions, strict=True):
+        held = Counter(placed.values())
+        if fraction == 0 or held[part]:
+            continue
+        # the earlier part if two are equally large
+        sizes = [(held[other], other) for other in SPLITS if held[other] > 1]
+        movable = [
+            [subject for subject in added if placed[subject] == other]
+            for _, other in sorted(sizes, key=lambda size: -size[0])
+        ]
+        for subjects in movable:
+            if subjects:
+                placed[subjects[-1]] = part
+                break
+
+
+def _check_fractions(fractions: Sequence[float]) -> None:
+    given = list(fractions) if isinstance(fractions, Sequence) and not isinstance(fractions, str) else []
+    known = all(isinstance(f, numbers.Real) and not isinstance(f, bool) and math.isfinite(f) for f in given)
+    if len(given) != len(SPLITS) or not known or min(given) < 0 or abs(sum(given) - 1) > 1e-6:
+        shown = ",".join(map(str, given)) or repr(fractions)
+        raise SplitError(
+            f"fractions are {shown}, expected three numbers >= 0 (train, val, test) with sum 1, "
+            "for example 0.7,0.15,0.15"
+        )
+
+
+def read_assignment(folder: Path) -> Assignment:
+    """Part and subject of every file listed in a folder's split file; empty if there is none.
+
+    Args:
+        folder: the data set's folder.
+
+    Returns:
+        Parts by file name and subjects by file name.
+
+    Raises:
+        SplitError: if the file exists but is not a split file with a subject for every file.
+    """
+    path = folder / SPLIT_FILE
+    if not path.exists():
+        return {}, {}
+    content = _read_content(folder)
+    parts = {name: part for part in SPLITS for name in content.get(part, [])}
+    listed = content.get("subjects", {})
+    without = [name for name in parts if name not in listed]
+    if without:
+        raise SplitError(
+            f'{path}: "subjects" gives no subject for {_some(without)}, so it cannot be extended; '
+            "add them, or write to another folder"
+        )
+    return parts, {name: str(listed[name]) for name in parts}
+
+
+def write_assignment(folder: Path, assignment: Assignment, *, seed: int) -> Path:
+    """Write a folder's split file.
+
+    Args:
+        folder: the data set's folder.
+        assignment: parts and subjects by file name.
+        seed: recorded in the file.
+
+    Returns:
+        Path of the split file.
+
+    Raises:
+        SplitError: if a name leaves the folder or a subject would be in two parts.
+    """
+    parts, subjects = assignment
+    home: dict[str, str] = {}
+    for name, part in sorted(parts.items()):
+        _check_inside(folder, name)
+        if home.setdefault(subjects[name], part) != part:
+            raise SplitError(
+                f"{folder / SPLIT_FILE}: subject {subjects[name]} would be in {home[subjects[name]]!r} and {part!r} "
+                f"({name}); write to another folder, use another --subject or --prefix"
+            )
+    content: dict[str, Any] = {split: sorted(n for n, part in parts.items() if part == split) for split in SPLITS}
+    content |= {"subjects": dict(sorted(subjects.items())), "seed": seed}
+    with atomic_path(folder / SPLIT_FILE) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return folder / SPLIT_FILE
 
 
 def _listed_files(root: Path, split: str) -> list[Path]:

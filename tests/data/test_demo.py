@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +54,8 @@ def test_subjects_are_disjoint_and_the_real_brain_is_only_tested(folder):
                 patients[split].append(str(file.attrs["patient_id"]))
                 assert file.attrs["source"] == "simulated"
                 assert file.attrs["anatomy"] == "brain"
+                named = path.stem.split("_")[-1] if path.stem.startswith("demo") else "AXEPI"
+                assert file.attrs["acquisition"] == named
                 assert file["kspace"].shape[1:] == (2, 64, 56)
     assert patients == {
         "train": ["demo-01", "demo-02"],
@@ -114,3 +118,16 @@ def test_heads_have_skull_scalp_and_differ(folder):
         assert column[rim : rim + 10].min() < 0.5 * column[rim : rim + 3].max()
         assert target[20:44, 14:42].mean() > 0.2
     assert np.corrcoef(targets[0].ravel(), targets[1].ravel())[0, 1] < 0.95
+
+
+def test_reading_data_does_not_need_what_drawing_heads_needs() -> None:
+    """SciPy and nilearn come with the extra ``demo``; without it the error says so, and the rest works."""
+    code = (
+        "import sys; sys.modules['scipy'] = None\n"
+        "import recon_monai.data as data\n"
+        "assert data.read_split\n"
+        "try:\n    data.built_in_dataset\n"
+        "except ImportError as error:\n    assert \"pip install 'recon-monai[demo]'\" in str(error), error\n"
+        "else:\n    raise SystemExit('no error')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

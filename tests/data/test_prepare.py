@@ -16,19 +16,17 @@ from recon_monai.data.prepare import (
     Naming,
     RawSettings,
     SimulationSettings,
-    assign_subjects,
     expand_inputs,
     find_kind,
     image_sources,
     raw_sources,
-    read_assignment,
     read_raw,
     read_volume,
     simulate_acquisition,
     volume_sources,
-    write_assignment,
     write_sources,
 )
+from recon_monai.data.splits import assign_subjects, read_assignment, write_assignment
 
 BRAIN = Description("brain", "AXT1", "made for this test")
 
@@ -119,6 +117,30 @@ class TestOrientation:
         (tmp_path / "bad.nii.gz").write_bytes(b"no image")
         with pytest.raises(ValueError, match=r"bad\.nii\.gz: cannot be read"):
             read_volume(tmp_path / "bad.nii.gz", name="bad", plane="axial")
+
+    @pytest.mark.parametrize("plane", ["axial", "native"])
+    @pytest.mark.parametrize("suffix", ["nii.gz", "nii"])
+    def test_truncated_file(self, tmp_path, plane, suffix):
+        rng = np.random.default_rng(0)
+        path = save_nifti(tmp_path / f"cut.{suffix}", rng.random((16, 16, 16)).astype(np.float32))
+        path.write_bytes(path.read_bytes()[:-2000])
+        with pytest.raises(ValueError, match=r"cut\.nii.*cannot be read as a NIfTI image.*incomplete"):
+            read_volume(path, name="cut", plane=plane)
+
+    def test_damaged_frame(self, tmp_path):
+        rng = np.random.default_rng(0)
+        nibabel.save(nibabel.Nifti1Image(rng.random((8, 8, 8, 3)), np.eye(4)), tmp_path / "t.nii.gz")
+        content = (tmp_path / "t.nii.gz").read_bytes()
+        (tmp_path / "t.nii.gz").write_bytes(content[: len(content) // 2])
+        with pytest.raises(ValueError, match=r"t\.nii\.gz: cannot be read"):
+            read_volume(tmp_path / "t.nii.gz", name="t", plane="axial", frame=2)
+
+    def test_colors_and_complex_numbers_are_refused(self, tmp_path):
+        rgb = np.zeros((4, 4, 4), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+        for data, found in ((rgb, "colors"), (np.ones((4, 4, 4), dtype=np.complex64), "complex numbers")):
+            nibabel.save(nibabel.Nifti1Image(data, np.eye(4)), tmp_path / "x.nii")
+            with pytest.raises(ValueError, match=rf"x\.nii: holds {found} .*expected real magnitudes"):
+                read_volume(tmp_path / "x.nii", name="x", plane="axial")
 
 
 class TestSimulation:
@@ -212,7 +234,22 @@ class TestSimulation:
             simulate_acquisition(self.volume(images), SimulationSettings())
 
     @pytest.mark.parametrize(
-        "settings", [{"coils": 0}, {"matrix": 33}, {"noise": -0.1}, {"max_slices": 0}, {"min_foreground": 2.0}]
+        "settings",
+        [
+            {"coils": 0},
+            {"coils": "abc"},
+            {"coils": 2.5},
+            {"coils": True},
+            {"matrix": 33},
+            {"matrix": "x"},
+            {"noise": -0.1},
+            {"noise": float("nan")},
+            {"noise": "loud"},
+            {"max_slices": 0},
+            {"slice_step": 1.5},
+            {"min_foreground": 2.0},
+            {"seed": "x"},
+        ],
     )
     def test_bad_settings(self, settings):
         with pytest.raises(ValueError, match=f"{next(iter(settings))} is"):
@@ -415,8 +452,47 @@ class TestSplit:
 
     def test_broken_split_file(self, tmp_path):
         (tmp_path / "split.json").write_text(json.dumps({"train": ["a.h5"]}))
-        with pytest.raises(SplitError, match="not a split file"):
+        with pytest.raises(SplitError, match=r"gives no subject for a\.h5"):
             read_assignment(tmp_path)
+        (tmp_path / "split.json").write_text("{")
+        with pytest.raises(SplitError, match="cannot be read as JSON"):
+            read_assignment(tmp_path)
+
+    def test_an_empty_part_is_filled_from_the_new_subjects_only(self):
+        places = assign_subjects(["a", "b", "c"], {}, (0.8, 0.1, 0.1), seed=0)
+        assert sorted(places.values()) == ["test", "train", "val"]
+        existing = {"a": "train", "b": "train", "c": "train"}
+        later = assign_subjects(["a", "d"], existing, (1.0, 0.0, 0.0), seed=0)
+        assert later == {"a": "train", "d": "train"}
+        assert assign_subjects(["a"], existing, (0.8, 0.1, 0.1), seed=0) == {"a": "train"}
+        many = assign_subjects(["d", "e"], existing, (0.98, 0.01, 0.01), seed=0)
+        assert set(many.values()) == {"val", "test"}
+
+    def test_assignment_of_the_public_brains_is_kept(self):
+        """Golden values: docs/data.md and the published weights rest on these parts."""
+        brains = [f"ds000011_sub-{number:02d}" for number in (1, 2, 3, 4, 5, 7, 9, 11, 13)]
+        places = assign_subjects(brains, {}, (0.7, 0.1, 0.2), seed=0)
+        assert {part: [b[-2:] for b in brains if places[b] == part] for part in ("val", "test")} == {
+            "val": ["02"],
+            "test": ["01", "13"],
+        }
+
+    def test_empty_parts_are_warned_of(self, tmp_path, caplog):
+        self.folder(tmp_path, ["sub-1", "sub-2"], split="train")
+        for part in ("val", "test"):
+            assert f"the {part} part is empty" in caplog.text
+            assert f"--split {part}" in caplog.text
+        caplog.clear()
+        self.folder(tmp_path, ["sub-3"], split="val")
+        assert "the val part is empty" not in caplog.text
+        assert "the test part is empty" in caplog.text
+        caplog.clear()
+        self.folder(tmp_path, ["sub-4"], split="test")
+        assert "is empty" not in caplog.text
+
+    def test_a_folder_for_testing_only_is_not_warned_of(self, tmp_path, caplog):
+        self.folder(tmp_path, ["sub-1"], split="test")
+        assert "is empty" not in caplog.text
 
 
 def test_files_say_what_they_are(tmp_path):

@@ -64,6 +64,9 @@ def test_sizes_of_parts(tmp_path: Path, total: int, fractions: tuple[float, ...]
         ({"a.h5": "1", "b.h5": "1"}, (0.5, 0.25, 0.25), "1 subjects for 3 parts"),
         ({}, (1.0, 0.0, 0.0), "0 subjects for 1 parts"),
         ({"../a.h5": "1"}, (1.0, 0.0, 0.0), "leaves the folder"),
+        ({"a.h5": "1"}, ("a", "b", "c"), "fractions are a,b,c, expected three numbers"),
+        ({"a.h5": "1"}, 0.5, "fractions are 0.5, expected three numbers"),
+        ({"a.h5": "1"}, (float("nan"), 0.0, 0.0), "fractions are nan,"),
     ],
 )
 def test_impossible_splits(

@@ -41,7 +41,7 @@ __all__ = ["DemoRecipe", "built_in_dataset"]
 logger = logging.getLogger(__name__)
 
 # Counts changes of the recipe that its fields do not show (drawing, simulation, layout of the files).
-_VERSION = 1
+_VERSION = 2
 _OVERDRAW = 2
 _REAL_NAME = "nibabel-example4d"
 _REAL_FILE = "example4d.nii.gz"
@@ -134,13 +134,13 @@ def _move(temporary: Path, folder: Path) -> None:
 
 def _make(folder: Path, recipe: DemoRecipe) -> None:
     jobs = list(_made_up(recipe))
-    jobs.append(("test", _REAL_CREDIT, Source(_REAL_NAME, _REAL_NAME, _REAL_FILE, partial(_real_acquisition, recipe))))
-    for split, credit, source in tqdm(jobs, desc="built-in demo set", unit="file", disable=None):
-        description = Description("brain", "AXT2", credit)
+    real = Source(_REAL_NAME, _REAL_NAME, _REAL_FILE, partial(_real_acquisition, recipe))
+    jobs.append(("test", Description("brain", "AXEPI", _REAL_CREDIT), real))
+    for split, description, source in tqdm(jobs, desc="built-in demo set", unit="file", disable=None):
         write_sources([source], folder, description, split=split, seed=recipe.seed, log_level=logging.DEBUG)
 
 
-def _made_up(recipe: DemoRecipe) -> Iterator[tuple[str, str, Source]]:
+def _made_up(recipe: DemoRecipe) -> Iterator[tuple[str, Description, Source]]:
     number = 0
     for split, count in zip(SPLITS, recipe.subjects, strict=True):
         for index in range(count):
@@ -149,7 +149,7 @@ def _made_up(recipe: DemoRecipe) -> Iterator[tuple[str, str, Source]]:
             subject = f"demo-{number:02d}"
             name = f"{subject}_{acquisition}"
             load = partial(_made_up_acquisition, recipe, name, acquisition)
-            yield split, _TEMPLATE_CREDIT, Source(name, subject, "template", load)
+            yield split, Description("brain", acquisition, _TEMPLATE_CREDIT), Source(name, subject, "template", load)
 
 
 def _made_up_acquisition(recipe: DemoRecipe, name: str, acquisition: str) -> Acquisition:
@@ -167,9 +167,7 @@ def _made_up_acquisition(recipe: DemoRecipe, name: str, acquisition: str) -> Acq
     spacing = (recipe.heights[1] - recipe.heights[0]) / max(recipe.slices - 1, 1)
     images = np.stack(slices) * receive_shading(rng, shape)
     volume = ImageVolume(name, images, (pixel_mm, pixel_mm, spacing))
-    simulated = simulate_acquisition(volume, _settings(recipe))
-    simulated.attributes["acquisition"] = acquisition
-    return simulated
+    return simulate_acquisition(volume, _settings(recipe))
 
 
 def _real_acquisition(recipe: DemoRecipe) -> Acquisition:

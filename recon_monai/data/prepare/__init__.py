@@ -6,7 +6,6 @@ A new kind of input (DICOM, measured coil maps for the simulation) is one more r
 from __future__ import annotations
 
 from recon_monai.data.prepare.acquisition import Acquisition, Source
-from recon_monai.data.prepare.assignment import assign_subjects, read_assignment, write_assignment
 from recon_monai.data.prepare.raw import RawSettings, read_raw
 from recon_monai.data.prepare.simulate import ImageVolume, SimulationSettings, simulate_acquisition
 from recon_monai.data.prepare.sources import (
@@ -32,16 +31,13 @@ __all__ = [
     "RawSettings",
     "SimulationSettings",
     "Source",
-    "assign_subjects",
     "expand_inputs",
     "find_kind",
     "image_sources",
     "raw_sources",
-    "read_assignment",
     "read_raw",
     "read_volume",
     "simulate_acquisition",
     "volume_sources",
-    "write_assignment",
     "write_sources",
 ]

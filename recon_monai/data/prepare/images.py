@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def read_numpy(path: Path) -> Mapping[str, NDArray] | NDArray:
             with content:
                 return {key: content[key] for key in content.files}
         return content
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: cannot be read as a numpy file of plain arrays ({error})") from error
 
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from recon_monai.data.prepare.acquisition import Acquisition, KspaceSlice, cartesian_header
+from recon_monai.data.prepare.checks import check_integer
 from recon_monai.data.prepare.images import read_numpy
 from recon_monai.physics import center_crop_or_pad, fft2c, ifft2c, infer_mask, rss
 
@@ -56,8 +57,7 @@ class RawSettings:
         for name, value, allowed in (("domain", self.domain, _DOMAINS), ("target", self.target, _TARGETS)):
             if value not in allowed:
                 raise ValueError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
-        if self.readout_oversampling < 1:
-            raise ValueError(f"readout_oversampling is {self.readout_oversampling}, expected at least 1")
+        check_integer("readout_oversampling", self.readout_oversampling, 1)
 
 
 def read_raw(path: Path, settings: RawSettings, *, key: str | None = None) -> Acquisition:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from recon_monai.data.prepare.acquisition import Acquisition, KspaceSlice, cartesian_header
+from recon_monai.data.prepare.checks import check_integer, check_number
 from recon_monai.physics import (
     center_crop_or_pad,
     fft2c,
@@ -75,16 +76,16 @@ class SimulationSettings:
     def __post_init__(self) -> None:
         """Reject impossible settings before anything is read."""
         for name in ("coils", "readout_oversampling", "slice_step"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
-        if self.matrix is not None and (self.matrix < 16 or self.matrix % 2):
-            raise ValueError(f"matrix is {self.matrix}, expected an even number of at least 16")
-        if self.max_slices is not None and self.max_slices < 1:
-            raise ValueError(f"max_slices is {self.max_slices}, expected at least 1")
-        if self.noise < 0:
-            raise ValueError(f"noise is {self.noise}, expected a fraction of at least 0, for example 0.01")
-        if not 0 <= self.min_foreground <= 1:
-            raise ValueError(f"min_foreground is {self.min_foreground}, expected a fraction between 0 and 1")
+            check_integer(name, getattr(self, name), 1)
+        if self.matrix is not None:
+            check_integer("matrix", self.matrix)
+            if self.matrix < 16 or self.matrix % 2:
+                raise ValueError(f"matrix is {self.matrix}, expected an even number of at least 16")
+        if self.max_slices is not None:
+            check_integer("max_slices", self.max_slices, 1)
+        check_number("noise", self.noise, "a fraction of at least 0, for example 0.01")
+        check_number("min_foreground", self.min_foreground, "a fraction between 0 and 1, for example 0.05", maximum=1)
+        check_integer("seed", self.seed)
 
 
 def reduced_shape(shape: tuple[int, int], matrix: int | None) -> tuple[int, int]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import nibabel
 import numpy as np
@@ -10,6 +13,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
+from recon_monai.data.prepare.checks import check_integer
 from recon_monai.data.prepare.simulate import ImageVolume
 
 __all__ = ["NIFTI_SUFFIXES", "PLANES", "read_volume", "volume_stem"]
@@ -20,6 +24,8 @@ NIFTI_SUFFIXES = (".nii", ".nii.gz")
 # against their axes: the first row is anterior (axial) or superior, the first column the patient's right or anterior.
 _CANONICAL_AXES = {"axial": (2, 1, 0), "coronal": (1, 2, 0), "sagittal": (0, 2, 1)}
 PLANES = (*_CANONICAL_AXES, "native")
+
+_T = TypeVar("_T")
 
 
 def volume_stem(path: Path) -> str:
@@ -45,40 +51,56 @@ def read_volume(path: Path, *, name: str, plane: str, frame: int | None = None) 
         The volume as float32.
 
     Raises:
-        ValueError: if the plane is unknown, the file cannot be read as a NIfTI image, or its dimensions are wrong.
+        ValueError: if the plane is unknown, the file cannot be read as a NIfTI image of real numbers (damaged, color,
+            complex), or its dimensions are wrong.
     """
     if plane not in PLANES:
         raise ValueError(f"plane is {plane!r}, expected one of {', '.join(PLANES)}")
-    try:
-        image = nibabel.load(path)
-    except (ImageFileError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read as a NIfTI image ({error})") from error
-    image = _three_dimensional(image, path, frame)
+    image = _three_dimensional(_readable(path, lambda: nibabel.load(path)), path, frame)
     if plane == "native":
         zooms = image.header.get_zooms()[:3]
         across = max(range(3), key=lambda axis: (round(float(zooms[axis]), 3), axis))
         order = (across, *(axis for axis in range(3) if axis != across))
-        data = np.transpose(_values(image), order)
+        data = np.transpose(_values(image, path), order)
     else:
-        image = nibabel.as_closest_canonical(image)
+        image = _readable(path, lambda: nibabel.as_closest_canonical(image))
         order = _CANONICAL_AXES[plane]
-        data = np.transpose(_values(image), order)[:, ::-1, ::-1]
+        data = np.transpose(_values(image, path), order)[:, ::-1, ::-1]
     between, row, column = (float(image.header.get_zooms()[axis]) for axis in order)
     return ImageVolume(name, np.ascontiguousarray(data), (row, column, between))
 
 
-def _values(image: SpatialImage) -> NDArray[np.float32]:
-    return np.asarray(image.dataobj, dtype=np.float32)
+def _readable(path: Path, read: Callable[[], _T]) -> _T:
+    """What `read` gives; a damaged file becomes an error that names it."""
+    try:
+        return read()
+    except (ImageFileError, EOFError, OSError, zlib.error) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{path}: cannot be read as a NIfTI image ({reason}); it may be damaged or incomplete, get it again"
+        ) from error
+
+
+def _values(image: SpatialImage, path: Path) -> NDArray[np.float32]:
+    return _readable(path, lambda: np.asarray(image.dataobj, dtype=np.float32))
 
 
 def _three_dimensional(image: SpatialImage, path: Path, frame: int | None) -> SpatialImage:
+    kind = np.dtype(image.get_data_dtype())
+    if kind.fields is not None or not (np.issubdtype(kind, np.integer) or np.issubdtype(kind, np.floating)):
+        found = "colors" if kind.fields is not None else "complex numbers" if kind.kind == "c" else f"values of {kind}"
+        raise ValueError(
+            f"{path}: holds {found} ({kind}), expected real magnitudes; save the magnitude as integers or floats first"
+        )
     shape = image.shape
+    if frame is not None:
+        check_integer("frame", frame, 0)
     if len(shape) == 4 and shape[3] == 1 and frame is None:
         frame = 0
     if len(shape) == 4 and frame is not None:
         if not 0 <= frame < shape[3]:
             raise ValueError(f"{path}: frame is {frame}, but the file holds frames 0 to {shape[3] - 1}")
-        return image.slicer[..., frame]
+        return _readable(path, lambda: image.slicer[..., frame])
     if len(shape) == 4:
         raise ValueError(f"{path}: shape {shape} holds {shape[3]} volumes; choose one with frame=0 (--frame 0)")
     if len(shape) != 3 or frame is not None:

@@ -11,8 +11,7 @@ from pathlib import Path
 import h5py
 
 from recon_monai.data.prepare.acquisition import Source
-from recon_monai.data.prepare.assignment import assign_subjects, read_assignment, write_assignment
-from recon_monai.data.splits import SPLITS
+from recon_monai.data.splits import SPLITS, assign_subjects, read_assignment, write_assignment
 from recon_monai.data.writers import FastMRIWriter
 
 __all__ = ["Description", "PrepareSummary", "write_sources"]
@@ -118,7 +117,25 @@ def write_sources(
         folder.resolve(),
         ", ".join(f"{count} {part}" for part, count in summary.subjects.items()),
     )
+    _warn_of_empty_parts(summary, log_level)
     return summary
+
+
+def _warn_of_empty_parts(summary: PrepareSummary, log_level: int) -> None:
+    """Say what the folder cannot be used for yet; a folder of test subjects only is meant to be one."""
+    held = summary.subjects
+    if log_level < logging.INFO or (held["test"] and not held["train"] and not held["val"]):
+        return
+    for part, use in (("val", "trained on (training measures on the validation part)"), ("test", "evaluated on")):
+        if not held[part]:
+            logger.warning(
+                "%s: the %s part is empty, so the folder cannot be %s yet; prepare another subject into it with "
+                "--split %s, or more subjects at a time",
+                summary.folder.resolve(),
+                part,
+                use,
+                part,
+            )
 
 
 def _check_names(sources: Sequence[Source], folder: Path, overwrite: bool) -> None:
