@@ -120,12 +120,16 @@ def test_inference_from_inside_the_bundle_writes_what_the_network_gives(trained,
     np.testing.assert_allclose(image.get_fdata().transpose(2, 1, 0), written, rtol=1e-6)
 
 
-def test_training_from_inside_the_bundle(checkout, tiny_data):
+def test_training_from_inside_the_bundle_and_from_given_weights(trained, checkout, tiny_data):
+    """A rate of zero leaves the weights that training started from."""
     bundle = checkout / "bundles" / "universal_varnet"
-    options = {**TINY, "dataset_dir": tiny_data, "max_epochs": 1, "warmup_epochs": 0, "run_name": "inside"}
+    schedule = {"max_epochs": 1, "warmup_epochs": 0, "learning_rate": 0.0, "aug_max_phase": 6.0}
+    options = {**TINY, **schedule, "dataset_dir": tiny_data, "run_name": "inside", "pretrained": trained / "model.pt"}
     run_bundle("run", "configs/train.json", bundle, options)
-    assert (bundle / "eval" / "inside" / "model.pt").is_file()
     assert not (bundle / "bundles").exists()
+    given = torch.load(trained / "model.pt", weights_only=True)
+    kept = torch.load(bundle / "eval" / "inside" / "model.pt", weights_only=True)
+    assert all(torch.equal(given[name], kept[name]) for name in given)
 
 
 def test_without_a_dataset_the_built_in_one_is_made_and_named(checkout, tmp_path):
