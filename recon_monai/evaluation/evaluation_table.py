@@ -11,7 +11,7 @@ from ignite.engine import Engine
 
 from recon_monai.data.writers import atomic_path
 from recon_monai.evaluation.tables import csv_text, summarize, summary_markdown
-from recon_monai.handlers.volumes import CollectedVolume, Incomplete, VolumeHandler, number
+from recon_monai.handlers.volumes import CollectedVolume, Incomplete, MeasuringHandler, number
 from recon_monai.metrics import SSIM_CONVENTION, nmse, nrmse, psnr, ssim
 
 __all__ = ["EvaluationTable"]
@@ -26,7 +26,7 @@ _FIELDS = ("anatomy", "acquisition", "source")
 logger = logging.getLogger(__name__)
 
 
-class EvaluationTable(VolumeHandler):
+class EvaluationTable(MeasuringHandler):
     """SSIM, PSNR, NMSE and NRMSE per slice and per volume for several methods, summarized per group.
 
     Writes at the end of an epoch, replacing what was there:
@@ -58,38 +58,26 @@ class EvaluationTable(VolumeHandler):
         self.methods = dict(methods or {"zero_filled": "zero_filled", "reconstruction": "pred"})
         if baseline is not None and baseline not in self.methods:
             raise ValueError(f"the baseline {baseline!r} is not one of the methods {list(self.methods)}")
-        super().__init__(required=tuple(self.methods.values()), optional=("target",), incomplete=incomplete)
+        super().__init__(required=tuple(self.methods.values()), incomplete=incomplete)
         self.output_dir = Path(output_dir)
         self.baseline = baseline
         self.title = title
         self._volumes: list[dict[str, Any]] = []
         self._slices: list[dict[str, Any]] = []
-        self._without_target: list[str] = []
 
     def start(self, engine: Engine) -> None:
         """Forget the rows of the epoch before."""
-        self._volumes, self._slices, self._without_target = [], [], []
+        super().start(engine)
+        self._volumes, self._slices = [], []
 
-    def take(self, engine: Engine, volume: CollectedVolume) -> None:
-        """Measure one volume and its slices.
-
-        Raises:
-            ValueError: if a metric refuses it; names the file.
-        """
-        if "target" not in volume.images:
-            self._without_target.append(str(volume.key))
-            return
-        try:
-            for method, key in self.methods.items():
-                self._measure(volume, method, key)
-        except ValueError as error:
-            raise ValueError(f"{volume.key}: {error}") from error
+    def measure(self, volume: CollectedVolume) -> None:
+        """Compute the rows of one volume and its slices, for all methods."""
+        for method, key in self.methods.items():
+            self._measure(volume, method, key)
 
     def finish(self, engine: Engine) -> None:
         """Write and log the tables."""
-        if self._without_target:
-            names = ", ".join(self._without_target[:5])
-            logger.warning("%d volumes have no target and are not in the table: %s", len(self._without_target), names)
+        super().finish(engine)
         if not self._volumes:
             logger.warning("no complete volume with a target was seen; no table is written to %s", self.output_dir)
             return

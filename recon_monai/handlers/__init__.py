@@ -8,12 +8,13 @@ from recon_monai.handlers.progress import TrainingProgress
 from recon_monai.handlers.reconstruction_saver import ReconstructionSaver
 from recon_monai.handlers.record import RunRecord
 from recon_monai.handlers.volume_metrics import VolumeMetrics
-from recon_monai.handlers.volumes import CollectedVolume, VolumeCollector, VolumeHandler, VolumeKey
+from recon_monai.handlers.volumes import CollectedVolume, MeasuringHandler, VolumeCollector, VolumeHandler, VolumeKey
 
 __all__ = [
     "CollectedVolume",
     "EpochNotifier",
     "ImagePanels",
+    "MeasuringHandler",
     "ReconstructionSaver",
     "RunRecord",
     "TrainingProgress",

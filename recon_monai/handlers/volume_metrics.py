@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from ignite.engine import Engine
 
-from recon_monai.handlers.volumes import CollectedVolume, Incomplete, VolumeHandler, group_name
+from recon_monai.handlers.volumes import CollectedVolume, Incomplete, MeasuringHandler, group_name
 
 __all__ = ["VolumeMetrics"]
 
 logger = logging.getLogger(__name__)
 
 
-class VolumeMetrics(VolumeHandler):
+class VolumeMetrics(MeasuringHandler):
     """Metrics per volume, their means, and their means per group.
 
     Given to a MONAI engine as ``key_val_metric={"val_ssim": VolumeMetrics(metrics={"ssim": ssim, ...}, key="ssim")}``.
@@ -58,13 +58,12 @@ class VolumeMetrics(VolumeHandler):
     ) -> None:
         if key not in metrics:
             raise ValueError(f"the key metric {key!r} is not one of the metrics {sorted(metrics)}")
-        super().__init__(required=(prediction,), optional=("target",), incomplete=incomplete)
+        super().__init__(required=(prediction,), incomplete=incomplete)
         self.metrics = dict(metrics)
         self.key = key
         self.group_by = tuple(group_by)
         self.prediction = prediction
         self.rows: list[dict[str, Any]] = []
-        self._without_target: list[str] = []
         self._prefix = ""
 
     def attach(self, engine: Engine, name: str | None = None) -> None:
@@ -86,18 +85,15 @@ class VolumeMetrics(VolumeHandler):
 
     def start(self, engine: Engine) -> None:
         """Forget the volumes of the epoch before."""
+        super().start(engine)
         self.rows = []
-        self._without_target = []
 
-    def take(self, engine: Engine, volume: CollectedVolume) -> None:
-        """Measure one volume.
+    def measure(self, volume: CollectedVolume) -> None:
+        """Compute the row of one volume.
 
         Raises:
-            ValueError: if a metric refuses it; names the file.
+            ValueError: if a metric refuses it; names the metric.
         """
-        if "target" not in volume.images:
-            self._without_target.append(str(volume.key))
-            return
         row: dict[str, Any] = {**volume.key._asdict(), "group": group_name(volume.metadata, self.group_by)}
         for name, function in self.metrics.items():
             extra = {"anatomy": volume.metadata.get("anatomy")} if _wants_anatomy(function) else {}
@@ -106,7 +102,7 @@ class VolumeMetrics(VolumeHandler):
                     function(prediction=volume.images[self.prediction], target=volume.images["target"], **extra)
                 )
             except ValueError as error:
-                raise ValueError(f"{volume.key}: {name} cannot be computed: {error}") from error
+                raise ValueError(f"{name} cannot be computed: {error}") from error
         self.rows.append(row)
 
     def finish(self, engine: Engine) -> None:
@@ -115,9 +111,7 @@ class VolumeMetrics(VolumeHandler):
         Raises:
             ValueError: if no volume had a target.
         """
-        if self._without_target:
-            names = ", ".join(self._without_target[:5])
-            logger.warning("%d volumes have no target and are not measured: %s", len(self._without_target), names)
+        super().finish(engine)
         if not self.rows:
             raise ValueError(
                 f"no complete volume with a target was seen, so {self._prefix}{self.key} has no value; metrics need "

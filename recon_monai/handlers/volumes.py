@@ -12,7 +12,16 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-__all__ = ["CollectedVolume", "VolumeCollector", "VolumeHandler", "VolumeKey", "find_image", "group_name", "number"]
+__all__ = [
+    "CollectedVolume",
+    "MeasuringHandler",
+    "VolumeCollector",
+    "VolumeHandler",
+    "VolumeKey",
+    "find_image",
+    "group_name",
+    "number",
+]
 
 Item = Mapping[Hashable, Any]
 Incomplete = Literal["raise", "warn"]
@@ -220,6 +229,52 @@ class VolumeHandler(ABC):
         self.finish(engine)
         if problem and self.incomplete == "raise":
             raise RuntimeError(f"{problem}; give whole files, or use incomplete='warn' for a run cut short on purpose")
+
+
+class MeasuringHandler(VolumeHandler):
+    """A volume handler that compares with targets; volumes without one are left out and named in the log.
+
+    Args:
+        required: see ``VolumeCollector``.
+        incomplete: see ``VolumeHandler``.
+    """
+
+    def __init__(self, required: Sequence[str], incomplete: Incomplete = "raise") -> None:
+        super().__init__(required, optional=("target",), incomplete=incomplete)
+        self._without_target: list[str] = []
+
+    def start(self, engine: Engine) -> None:
+        """Forget the volumes of the epoch before."""
+        self._without_target = []
+
+    def take(self, engine: Engine, volume: CollectedVolume) -> None:
+        """Measure one volume if it has a target.
+
+        Raises:
+            ValueError: if a metric refuses it; names the file.
+        """
+        if "target" not in volume.images:
+            self._without_target.append(str(volume.key))
+            return
+        try:
+            self.measure(volume)
+        except ValueError as error:
+            raise ValueError(f"{volume.key}: {error}") from error
+
+    def finish(self, engine: Engine) -> None:
+        """Name the volumes that were left out."""
+        if self._without_target:
+            names = ", ".join(self._without_target[:5])
+            count = len(self._without_target)
+            logger.warning("%s: %d volumes have no target and are left out: %s", type(self).__name__, count, names)
+
+    @abstractmethod
+    def measure(self, volume: CollectedVolume) -> None:
+        """Called once for each completed volume that has a target.
+
+        Args:
+            volume: the volume.
+        """
 
 
 def slices_of(engine: Engine, who: str) -> list[tuple[Item, Item]]:

@@ -7,6 +7,7 @@ per volume. To evaluate slices that arrive one by one, use ``recon_monai.handler
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,8 +32,9 @@ logger = logging.getLogger(__name__)
 class VolumeMetric(CumulativeIterationMetric):
     """One value per volume, kept until ``aggregate`` takes their mean. Subclasses say how to compute one value."""
 
+    @abstractmethod
     def _compute_volume(self, prediction: Tensor, target: Tensor, data_range: float | None) -> float:
-        raise NotImplementedError(f"{type(self).__name__} must implement _compute_volume")
+        """The metric of one volume ``(D, H, W)``."""
 
     def _compute_tensor(
         self, y_pred: Tensor, y: Tensor | None = None, data_range: Sequence[float] | Tensor | None = None, **kwargs: Any

@@ -109,7 +109,7 @@ def test_volumes_without_target_and_incomplete_volumes(evaluate, make_volume, tm
     with pytest.raises(RuntimeError, match=r"c\.h5 \(4x\) has slices 1, 2 only, of 3"):
         evaluate(items, [EvaluationTable(output_dir=tmp_path)])
     assert {row["file"] for row in read(tmp_path / "volumes.csv")} == {"a.h5"}
-    assert "1 volumes have no target and are not in the table: b.h5 (4x)" in caplog.text
+    assert "1 volumes have no target and are left out: b.h5 (4x)" in caplog.text
 
 
 def test_undefined_values_are_written_as_such(evaluate, make_volume, tmp_path: Path) -> None:

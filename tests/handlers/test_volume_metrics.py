@@ -82,7 +82,7 @@ def test_volumes_without_target_are_skipped_with_a_line(evaluate, make_volume, s
     metrics = VolumeMetrics(metrics=METRICS, key="ssim")
     evaluator = evaluate(good + without, key_val_metric={"val_ssim": metrics})
     assert evaluator.state.metrics["val_ssim"] == pytest.approx(expected(ssim, good, stack))
-    assert "1 volumes have no target and are not measured: b.h5 (4x)" in caplog.text
+    assert "1 volumes have no target and are left out: b.h5 (4x)" in caplog.text
     with pytest.raises(ValueError, match="no complete volume with a target"):
         evaluate(without, key_val_metric={"val_ssim": metrics})
 
