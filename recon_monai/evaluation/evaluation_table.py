@@ -11,6 +11,7 @@ from ignite.engine import Engine
 
 from recon_monai.data.writers import atomic_path
 from recon_monai.evaluation.tables import csv_text, summarize, summary_markdown
+from recon_monai.handlers.volume_metrics import call_metric
 from recon_monai.handlers.volumes import CollectedVolume, Incomplete, MeasuringHandler, number
 from recon_monai.metrics import SSIM_CONVENTION, nmse, nrmse, psnr, ssim
 
@@ -20,6 +21,7 @@ CONVENTION = (
     f"SSIM {SSIM_CONVENTION}; PSNR with peak = volume maximum; NMSE = |error|^2 / |target|^2, NRMSE its square root; "
     "per slice the data range is that of its volume"
 )
+FOREGROUND_CONVENTION = "; foreground SSIM: both images masked by the foreground of the target, threshold as logged, slices without any left out"
 _METRICS: Mapping[str, Callable[..., float]] = {"ssim": ssim, "psnr": psnr, "nmse": nmse, "nrmse": nrmse}
 _FIELDS = ("anatomy", "acquisition", "source")
 
@@ -41,6 +43,8 @@ class EvaluationTable(MeasuringHandler):
         methods: name of a method to the key of its image ``(1, h, w)`` in output or item.
         baseline: the method others are compared with; None compares none.
         title: heading of ``summary.md``.
+        volume_metrics: name to function of further metrics of whole volumes, called as by ``VolumeMetrics``, for example
+            ``foreground_ssim``; they are in ``volumes.csv`` and the summaries.
         incomplete: see ``VolumeHandler``.
 
     Raises:
@@ -53,6 +57,7 @@ class EvaluationTable(MeasuringHandler):
         methods: Mapping[str, str] | None = None,
         baseline: str | None = "zero_filled",
         title: str = "Evaluation",
+        volume_metrics: Mapping[str, Callable[..., float]] | None = None,
         incomplete: Incomplete = "raise",
     ) -> None:
         self.methods = dict(methods or {"zero_filled": "zero_filled", "reconstruction": "pred"})
@@ -62,6 +67,7 @@ class EvaluationTable(MeasuringHandler):
         self.output_dir = Path(output_dir)
         self.baseline = baseline
         self.title = title
+        self.volume_metrics = dict(volume_metrics or {})
         self._volumes: list[dict[str, Any]] = []
         self._slices: list[dict[str, Any]] = []
 
@@ -81,11 +87,13 @@ class EvaluationTable(MeasuringHandler):
         if not self._volumes:
             logger.warning("no complete volume with a target was seen; no table is written to %s", self.output_dir)
             return
-        summary = summarize(self._volumes, self._slices, metrics=list(_METRICS), baseline=self.baseline)
+        metrics = [*_METRICS, *self.volume_metrics]
+        convention = CONVENTION + (FOREGROUND_CONVENTION if "foreground_ssim" in metrics else "")
+        summary = summarize(self._volumes, self._slices, metrics=metrics, baseline=self.baseline)
         page = summary_markdown(
-            summary, metrics=list(_METRICS), baseline=self.baseline, convention=CONVENTION, title=self.title
+            summary, metrics=metrics, baseline=self.baseline, convention=convention, title=self.title
         )
-        described = [{**row, "convention": CONVENTION} for row in summary]
+        described = [{**row, "convention": convention} for row in summary]
         self._write("slices.csv", csv_text(self._slices))
         self._write("volumes.csv", csv_text(self._volumes))
         self._write("summary.csv", csv_text(described))
@@ -107,7 +115,10 @@ class EvaluationTable(MeasuringHandler):
             one = {"prediction": prediction[index : index + 1], "target": target[index : index + 1]}
             values = {name: metric(**one, data_range=data_range) for name, metric in _METRICS.items()}
             self._slices.append({"slice": number_in_file, **fields, **values})
-        values = {name: metric(prediction=prediction, target=target) for name, metric in _METRICS.items()}
+        whole = {"prediction": prediction, "target": target}
+        values = {name: metric(**whole) for name, metric in _METRICS.items()}
+        for name, metric in self.volume_metrics.items():
+            values[name] = call_metric(metric, **whole, anatomy=volume.metadata.get("anatomy"))
         self._volumes.append({"slices": len(target), **fields, **values})
 
     def _write(self, name: str, text: str) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine
+from torch import Tensor
 
 from recon_monai.handlers.volumes import CollectedVolume, Incomplete, MeasuringHandler, group_name
 
-__all__ = ["VolumeMetrics"]
+__all__ = ["VolumeMetrics", "call_metric"]
 
 logger = logging.getLogger(__name__)
 
@@ -96,11 +97,9 @@ class VolumeMetrics(MeasuringHandler):
         """
         row: dict[str, Any] = {**volume.key._asdict(), "group": group_name(volume.metadata, self.group_by)}
         for name, function in self.metrics.items():
-            extra = {"anatomy": volume.metadata.get("anatomy")} if _wants_anatomy(function) else {}
+            images = {"prediction": volume.images[self.prediction], "target": volume.images["target"]}
             try:
-                row[name] = float(
-                    function(prediction=volume.images[self.prediction], target=volume.images["target"], **extra)
-                )
+                row[name] = call_metric(function, **images, anatomy=volume.metadata.get("anatomy"))
             except ValueError as error:
                 raise ValueError(f"{name} cannot be computed: {error}") from error
         self.rows.append(row)
@@ -144,10 +143,21 @@ class VolumeMetrics(MeasuringHandler):
             logger.info("%s (%d volumes): %s", suffix.strip("/") or "all", count, values)
 
 
-def _wants_anatomy(function: Callable[..., float]) -> bool:
-    if isinstance(function, functools.partial) and "anatomy" in function.keywords:
-        return False
-    return "anatomy" in inspect.signature(function).parameters
+def call_metric(function: Callable[..., float], *, prediction: Tensor, target: Tensor, anatomy: str | None) -> float:
+    """Call a metric of a volume, with its anatomy if the metric has a parameter for it that is not set yet.
+
+    Args:
+        function: called as ``function(prediction=..., target=...)``.
+        prediction: ``(slices, h, w)``.
+        target: same shape.
+        anatomy: of the volume.
+
+    Returns:
+        The metric.
+    """
+    is_set = isinstance(function, functools.partial) and "anatomy" in function.keywords
+    extra = {"anatomy": anatomy} if "anatomy" in inspect.signature(function).parameters and not is_set else {}
+    return float(function(prediction=prediction, target=target, **extra))
 
 
 def _mean(values: Sequence[float], label: str | None = None) -> float:

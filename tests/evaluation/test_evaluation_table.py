@@ -119,3 +119,24 @@ def test_undefined_values_are_written_as_such(evaluate, make_volume, tmp_path: P
     first = read(tmp_path / "slices.csv")[0]
     assert (first["slice"], first["nmse"]) == ("0", "nan")
     assert np.isfinite(float(first["ssim"]))
+
+
+def test_further_metrics_of_volumes_are_in_the_tables(evaluate, make_volume, tmp_path: Path) -> None:
+    seen = []
+
+    def foreground_ssim(*, prediction, target, anatomy):
+        seen.append(anatomy)
+        return float(np.abs(np.asarray(prediction) - np.asarray(target)).max())
+
+    items = make_volume("a.h5", anatomy="heart")
+    table = EvaluationTable(output_dir=tmp_path, methods=IMAGES, volume_metrics={"foreground_ssim": foreground_ssim})
+    evaluate(items, [table])
+    target = np.stack([item["label"][0].numpy() for item in items])
+    image = np.stack([item["image"][0].numpy() for item in items])
+    row = next(row for row in read(tmp_path / "volumes.csv") if row["method"] == "reconstruction")
+    assert float(row["foreground_ssim"]) == pytest.approx(np.abs(image - target).max(), rel=1e-6)
+    assert seen == ["heart", "heart"]
+    page = (tmp_path / "summary.md").read_text()
+    assert "| foreground SSIM |" in page
+    assert "masked by the foreground of the target" in page
+    assert "foreground_ssim" not in read(tmp_path / "slices.csv")[0]
