@@ -21,7 +21,9 @@ CONVENTION = (
     f"SSIM {SSIM_CONVENTION}; PSNR with peak = volume maximum; NMSE = |error|^2 / |target|^2, NRMSE its square root; "
     "per slice the data range is that of its volume"
 )
-FOREGROUND_CONVENTION = "; foreground SSIM: both images masked by the foreground of the target, threshold as logged, slices without any left out"
+FOREGROUND_CONVENTION = (
+    "; foreground SSIM: both images masked by the target's foreground, threshold as logged, undefined slices left out"
+)
 _METRICS: Mapping[str, Callable[..., float]] = {"ssim": ssim, "psnr": psnr, "nmse": nmse, "nrmse": nrmse}
 _FIELDS = ("anatomy", "acquisition", "source")
 
@@ -43,8 +45,8 @@ class EvaluationTable(MeasuringHandler):
         methods: name of a method to the key of its image ``(1, h, w)`` in output or item.
         baseline: the method others are compared with; None compares none.
         title: heading of ``summary.md``.
-        volume_metrics: name to function of further metrics of whole volumes, called as by ``VolumeMetrics``, for example
-            ``foreground_ssim``; they are in ``volumes.csv`` and the summaries.
+        volume_metrics: name to function of further metrics of whole volumes, called as by ``VolumeMetrics``, for
+            example ``foreground_ssim``; they are in ``volumes.csv`` and the summaries.
         incomplete: see ``VolumeHandler``.
 
     Raises:

@@ -138,5 +138,5 @@ def test_further_metrics_of_volumes_are_in_the_tables(evaluate, make_volume, tmp
     assert seen == ["heart", "heart"]
     page = (tmp_path / "summary.md").read_text()
     assert "| foreground SSIM |" in page
-    assert "masked by the foreground of the target" in page
+    assert "masked by the target's foreground" in page
     assert "foreground_ssim" not in read(tmp_path / "slices.csv")[0]
