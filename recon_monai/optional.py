@@ -28,5 +28,6 @@ def require(module: str, *, extra: str) -> ModuleType:
         if error.name is None or error.name.split(".")[0] != top:
             raise
         raise ImportError(
-            f"{module} is not installed and this function needs it; install it with: pip install 'recon-monai[{extra}]'"
+            f"{module} is not installed and this function needs it; install it with: "
+            f"pip install 'recon-monai[{extra}]' (in a clone of the repository: pip install -e '.[{extra}]')"
         ) from error

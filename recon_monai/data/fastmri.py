@@ -39,7 +39,8 @@ class FastMRIInfo:
         target_name: ``reconstruction_rss`` or ``reconstruction_esc``; None without target.
         target_shape: ``(h, w)`` of a target slice; None without target.
         has_mask: whether the file holds a sampling mask.
-        acceleration: attribute ``acceleration``, the nominal one of the file's mask; None if the file does not say.
+        acceleration: attribute ``acceleration``, the nominal one of the file's mask, rounded; None if the file does
+            not say or has no mask.
         maximum: attribute ``max``, the maximum of the target volume; None if the file does not say.
         anatomy: attribute ``anatomy``, else from the acquisition (``AX...`` is brain, ``COR...`` is knee), else
             ``"unknown"``.
@@ -198,14 +199,15 @@ class FastMRIFile:
         except ValueError as error:
             raise self._error(str(error)) from error
         acquisition = self._text("acquisition")
+        has_mask = self._has_mask(kspace_shape[2])
         return FastMRIInfo(
             path=self.path,
             num_slices=num_slices,
             kspace_shape=kspace_shape,
             target_name=target_name,
             target_shape=None if target_name is None else self._target_shape(target_name, num_slices),
-            has_mask=self._has_mask(kspace_shape[2]),
-            acceleration=self._acceleration(),
+            has_mask=has_mask,
+            acceleration=self._acceleration() if has_mask else None,
             maximum=self._maximum(),
             anatomy=self._text("anatomy") or _anatomy(acquisition),
             acquisition=acquisition or _UNKNOWN,
@@ -273,9 +275,12 @@ class FastMRIFile:
         value = self._file.attrs.get("acceleration")
         if value is None:
             return None
-        number = float(np.asarray(value).reshape(-1)[0]) if np.size(value) == 1 else math.nan
-        if not (number >= 1 and number == round(number)):
-            raise self._error(f"attribute acceleration is {value!r}, expected a whole number of at least 1; correct it")
+        try:
+            number = float(np.asarray(value).item())
+        except (TypeError, ValueError):
+            number = math.nan
+        if not number >= 1:
+            raise self._error(f"the attribute acceleration is {value!r}, expected a number >= 1; correct or remove it")
         return round(number)
 
     def _text(self, name: str) -> str:

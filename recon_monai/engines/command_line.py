@@ -76,6 +76,13 @@ def merged_configuration(arguments: list[str] | None = None) -> dict[str, Any]:
     return content
 
 
+def _folder_above_configs(file: Path) -> Path:
+    """The bundle's folder of a configuration; ``..`` from inside ``configs``."""
+    if file.absolute().parent.name != "configs":
+        return file.parent
+    return file.parent.parent if file.parent.name == "configs" else file.parent / ".."
+
+
 def locate_bundle(name: str) -> str:
     """Find a bundle's folder, so that a run writes there and not beside it.
 
@@ -89,7 +96,7 @@ def locate_bundle(name: str) -> str:
         The folder, relative to the current one unless the configuration was given by an absolute path; the current
         folder if none is found.
     """
-    named = [file.parent.parent if file.parent.name == "configs" else file.parent for file in configuration_files()]
+    named = [_folder_above_configs(file) for file in configuration_files()]
     for folder in (*named, Path(), Path("bundles") / name):
         if (folder / "configs" / "metadata.json").is_file():
             return str(folder)

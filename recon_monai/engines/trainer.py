@@ -38,6 +38,7 @@ class ReconstructionTrainer(SupervisedTrainer):
         inputs, targets, args, kwargs = engine.prepare_batch(
             batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs
         )
+        where = kwargs.get("where", "this batch")
         output = engine.state.output = {CommonKeys.IMAGE: inputs, CommonKeys.LABEL: targets}
         engine.network.train()
         engine.optimizer.zero_grad(set_to_none=True)
@@ -46,10 +47,11 @@ class ReconstructionTrainer(SupervisedTrainer):
         engine.fire_event(IterationEvents.FORWARD_COMPLETED)
         output[CommonKeys.LOSS] = loss = self.compute_loss(output, batchdata)
         engine.fire_event(IterationEvents.LOSS_COMPLETED)
-        self._check_finite("loss", loss, kwargs["where"])
+        self._check_finite("loss", loss, where)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(engine.network.parameters(), self.max_gradient_norm or float("inf"))
-        self._check_finite("gradient norm", norm, kwargs["where"])
+        largest = float("inf") if self.max_gradient_norm is None else self.max_gradient_norm
+        norm = torch.nn.utils.clip_grad_norm_(engine.network.parameters(), largest)
+        self._check_finite("gradient norm", norm, where)
         engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
         engine.optimizer.step()
         engine.fire_event(IterationEvents.MODEL_COMPLETED)

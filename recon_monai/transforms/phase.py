@@ -10,6 +10,7 @@ from monai.transforms import Transform
 
 from recon_monai.physics import fft2c, ifft2c, keyed_generator, simulate_phase
 from recon_monai.transforms.schedule import EpochAware
+from recon_monai.transforms.undersampling import check_fully_sampled
 
 __all__ = ["RandomPhased"]
 
@@ -19,7 +20,8 @@ class RandomPhased(EpochAware, Transform):
 
     Measured images carry the phase of field inhomogeneity, several turns over the field of view at long echo times. It
     spreads the energy of k-space away from its center, so that a network trained on flat phase fails on them. The
-    root-sum-of-squares target does not change. Goes before undersampling.
+    root-sum-of-squares target does not change (up to what moves into zero-padded edges, which count as not sampled).
+    Goes before undersampling.
 
     The phase is a cosine series (``recon_monai.physics.simulate_phase``), its largest value uniform in
     ``[0, max_phase]``; every draw is keyed by (seed, epoch, file, slice).
@@ -44,9 +46,14 @@ class RandomPhased(EpochAware, Transform):
         self.key = key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a new item with turned k-space."""
+        """Return a new item with turned k-space.
+
+        Raises:
+            ValueError: if k-space was acquired undersampled.
+        """
         if self.max_phase == 0:
             return dict(data)
+        check_fully_sampled(data)
         kspace = data[self.key]
         generator = keyed_generator("phase", self.seed, self.epoch, data["file"], int(data["slice"]))
         largest = self.max_phase * float(torch.rand((), generator=generator))

@@ -11,7 +11,7 @@ from monai.transforms import Transform
 from recon_monai.physics import SampledMask, keyed_seed, seed_from_name
 from recon_monai.transforms.schedule import EpochAware
 
-__all__ = ["Undersampled"]
+__all__ = ["Undersampled", "check_fully_sampled"]
 
 _MOST_ZEROS = 0.05  # a single sample may be zero by chance
 
@@ -22,6 +22,30 @@ class MaskFunction(Protocol):
     def __call__(self, width: int, *, seed: Any, acceleration: int | None = None) -> SampledMask:
         """Draw a mask over ``width`` phase-encoding columns."""
         ...
+
+
+def check_fully_sampled(item: Mapping[Hashable, Any]) -> None:
+    """Refuse k-space that was acquired undersampled, where a step needs all of it.
+
+    A second mask on top would claim samples that nobody measured, and a phase would smear samples into the gaps.
+
+    Args:
+        item: with ``kspace`` ``(coil, H, W)``, ``padding``, ``file``, ``slice``, perhaps ``mask``.
+
+    Raises:
+        ValueError: if the item has a mask of its own, or zeros beyond zero-padded edges and a partial readout.
+    """
+    left, right = (int(edge) for edge in item["padding"])
+    sampled = (item["kspace"][..., left:right] != 0).any(dim=0)
+    rows = sampled.any(dim=-1)  # a partial or zero-padded readout is no undersampling
+    missing = 1 - float(sampled[rows].float().mean()) if bool(rows.any()) else 0.0
+    if "mask" in item or missing > _MOST_ZEROS:
+        found = "it has a mask of its own" if "mask" in item else f"{missing:.0%} of its k-space is zero"
+        raise ValueError(
+            f"{item['file']} slice {int(item['slice'])}: {found}, so it was acquired undersampled already and cannot "
+            "be undersampled again or given a phase; reconstruct it as it is (inference without --acceleration), or "
+            "leave it out"
+        )
 
 
 class Undersampled(EpochAware, Transform):
@@ -66,7 +90,7 @@ class Undersampled(EpochAware, Transform):
         elif self.mask is None:
             return item
         else:
-            self._check_fully_sampled(item)
+            check_fully_sampled(item)
             drawn = self._draw(self.mask, item)
             mask, center_fraction, nominal = drawn.mask, drawn.center_fraction, drawn.acceleration
         left, right = (int(edge) for edge in item["padding"])
@@ -88,17 +112,3 @@ class Undersampled(EpochAware, Transform):
             # 32 bits: what numpy's legacy generator takes
             seed = keyed_seed(self.seed, self.epoch, item["file"], int(item["slice"])) % 2**32
         return mask(item["kspace"].shape[-1], seed=seed, acceleration=item.get("acceleration"))
-
-    @staticmethod
-    def _check_fully_sampled(item: Mapping[Hashable, Any]) -> None:
-        """Refuse k-space that was acquired undersampled: a second mask on top would claim samples nobody measured."""
-        left, right = (int(edge) for edge in item["padding"])
-        sampled = (item["kspace"][..., left:right] != 0).any(dim=0)
-        rows = sampled.any(dim=-1)  # a partial or zero-padded readout is no undersampling
-        missing = 1 - float(sampled[rows].float().mean()) if bool(rows.any()) else 0.0
-        if missing > _MOST_ZEROS:
-            raise ValueError(
-                f"{item['file']} slice {int(item['slice'])}: {missing:.0%} of its k-space is zero, so it was acquired "
-                "undersampled already and cannot be undersampled again; reconstruct it as it is (inference without "
-                "--acceleration), or leave it out"
-            )

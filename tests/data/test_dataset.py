@@ -286,11 +286,16 @@ def test_a_file_with_its_own_mask_is_not_repeated(tmp_path):
 
 
 def test_a_masked_file_says_its_acceleration(tmp_path):
-    for name, value in (("four.h5", 4), ("wrong.h5", 0.5)):
+    for name, value in (("four.h5", 4), ("fraction.h5", 3.7), ("wrong.h5", 0.5), ("text.h5", "fast")):
         with h5py.File(tmp_path / name, "w") as file:
             file["kspace"] = np.ones((1, 1, 8, 8), np.complex64)
             file["mask"] = np.arange(8) % 2 == 0
             file.attrs["acceleration"] = value
     assert FastMRISliceDataset([tmp_path / "four.h5"])[0]["acceleration"] == 4
-    with pytest.raises(ValueError, match=r"wrong\.h5.*acceleration is .*0\.5.*expected a whole number"):
-        FastMRISliceDataset([tmp_path / "wrong.h5"])
+    assert FastMRISliceDataset([tmp_path / "fraction.h5"])[0]["acceleration"] == 4
+    for name in ("wrong.h5", "text.h5"):
+        with pytest.raises(ValueError, match=rf"{name}.*acceleration is .*expected a number >= 1"):
+            FastMRISliceDataset([tmp_path / name])
+    with h5py.File(tmp_path / "text.h5", "a") as file:
+        del file["mask"]
+    assert "acceleration" not in FastMRISliceDataset([tmp_path / "text.h5"])[0], "without a mask nobody asks for it"

@@ -49,6 +49,10 @@ def test_the_bundle_is_found_from_three_places(bundle, tmp_path, monkeypatch):
     assert locate_bundle("some_bundle") == "."
     monkeypatch.setattr("sys.argv", ["prog", "--config_file", str(bundle / "configs" / "train.json")])
     assert locate_bundle("some_bundle") == str(bundle)
+    monkeypatch.chdir(bundle / "configs")
+    monkeypatch.setattr("sys.argv", ["prog", "--config_file", "train.json"])
+    assert locate_bundle("some_bundle") == ".."
+    monkeypatch.setattr("sys.argv", ["prog", "--config_file", str(bundle / "configs" / "train.json")])
     other = tmp_path / "other" / "configs"
     other.mkdir(parents=True)
     (other / "metadata.json").write_text("{}")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from monai.transforms import Compose
 
-from recon_monai.physics import ifft2c, rss
-from recon_monai.transforms import RandomPhased
+from recon_monai.physics import RandomMask, ifft2c, rss
+from recon_monai.transforms import RandomPhased, Undersampled
 
 
 def item(**changes):
     generator = torch.Generator().manual_seed(1)
     kspace = torch.randn(3, 24, 20, dtype=torch.complex64, generator=generator)
-    return {"kspace": kspace, "file": "a.h5", "slice": 2, **changes}
+    return {"kspace": kspace, "file": "a.h5", "slice": 2, "padding": torch.tensor([0, 20]), **changes}
 
 
 def turn(result) -> torch.Tensor:
@@ -40,6 +41,19 @@ def test_draws_depend_on_seed_epoch_and_slice_alone():
     assert torch.equal(drawn(), drawn())
     for changed in (drawn(seed=1), drawn(epoch=1), drawn(slice_=3)):
         assert not torch.allclose(drawn(), changed)
+
+
+@pytest.mark.parametrize("how", ["zeros", "mask"])
+def test_kspace_that_was_acquired_undersampled_is_refused(how):
+    """Also in front of the undersampling, which could no longer see the gaps."""
+    mask = torch.arange(20) % 3 == 0
+    kspace = torch.where(mask, item()["kspace"], 0)
+    given = item(kspace=kspace) if how == "zeros" else item(kspace=kspace, mask=mask[None, None])
+    chain = Compose([RandomPhased(6.0), Undersampled(RandomMask([0.2], [2]), random=True)])
+    with pytest.raises((ValueError, RuntimeError)) as caught:
+        chain(given)
+    assert "a.h5 slice 2" in str(caught.value.__cause__ or caught.value)
+    assert "acquired undersampled already" in str(caught.value.__cause__ or caught.value)
 
 
 def test_zero_is_off_and_less_is_refused():
