@@ -1,0 +1,11 @@
+"""The commands of `recon-monai`, one module each; they import what takes seconds only when they run."""
+
+from __future__ import annotations
+
+from recon_monai.commands.prepare import prepare
+from recon_monai.commands.tune_cg_sense import tune_cg_sense
+
+__all__ = ["COMMANDS", "prepare", "tune_cg_sense"]
+
+COMMANDS = {"prepare": prepare, "tune_cg_sense": tune_cg_sense}
+"""Name on the command line to function, or to a dictionary of functions for a group of commands."""
