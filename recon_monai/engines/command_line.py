@@ -13,22 +13,54 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-__all__ = ["configuration_files", "locate_bundle", "merged_configuration"]
+__all__ = ["configuration_files", "locate_bundle", "merged_configuration", "overrides"]
 
 logger = logging.getLogger(__name__)
 
 
+# arguments of `monai.bundle run` itself; everything else overrides the configuration
+_OWN_ARGUMENTS = frozenset(
+    {"run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file"}
+)
+
+
 def _options(arguments: list[str]) -> dict[str, str]:
-    """``--name value`` and ``--name=value`` pairs of a command line."""
+    """``--name value``, ``--name=value`` and ``--name`` (which is True) of a command line, as fire reads them."""
     options: dict[str, str] = {}
     for position, argument in enumerate(arguments):
-        if not argument.startswith("--"):
+        if not argument.startswith("--") or argument == "--":
             continue
         name, has_value, value = argument[2:].partition("=")
-        if not has_value and position + 1 < len(arguments):
-            value = arguments[position + 1]
-        options[name.replace("#", "::")] = value
+        if not has_value:
+            following = arguments[position + 1 : position + 2]
+            value = following[0] if following and not following[0].startswith("--") else "True"
+        options[name.replace("#", "::").replace("-", "_")] = value
     return options
+
+
+def overrides(arguments: list[str] | None = None) -> dict[str, Any]:
+    """What a command line changes in its configuration files: ids and their new values.
+
+    Args:
+        arguments: a command line, ``sys.argv`` by default.
+
+    Returns:
+        Value by id (with ``::``), those of ``--args_file`` first; empty where the bundle is not run from a command
+        line.
+    """
+    options = _options(sys.argv if arguments is None else arguments)
+    found: dict[str, Any] = {}
+    if "args_file" in options:
+        found |= ConfigParser.load_config_file(options["args_file"])
+    found |= {name: _literal(value) for name, value in options.items()}
+    return {name.replace("#", "::"): value for name, value in found.items() if name not in _OWN_ARGUMENTS}
+
+
+def _literal(word: str) -> Any:
+    try:
+        return ast.literal_eval(word)
+    except (SyntaxError, ValueError):
+        return word
 
 
 def configuration_files(arguments: list[str] | None = None) -> list[Path]:
@@ -40,11 +72,11 @@ def configuration_files(arguments: list[str] | None = None) -> list[Path]:
     Returns:
         Their paths; none where the bundle is not run from a command line.
     """
-    value = _options(sys.argv if arguments is None else arguments).get("config_file", "")
-    try:
-        files = ast.literal_eval(value)
-    except (SyntaxError, ValueError):
-        files = value
+    options = _options(sys.argv if arguments is None else arguments)
+    value = options.get("config_file", "")
+    if not value and "args_file" in options:
+        value = ConfigParser.load_config_file(options["args_file"]).get("config_file", "")
+    files = _literal(value) if isinstance(value, str) else value
     names = [files] if isinstance(files, str) else list(files)
     return [Path(name) for name in names if name]
 
@@ -58,19 +90,13 @@ def merged_configuration(arguments: list[str] | None = None) -> dict[str, Any]:
     Returns:
         Plain JSON content; empty where the bundle is not run from a command line.
     """
-    arguments = sys.argv if arguments is None else arguments
     files = configuration_files(arguments)
     if not files:
         return {}
     parser = ConfigParser()
     parser.read_config([str(file) for file in files])
-    for name, value in _options(arguments).items():
-        if name in ("config_file", "meta_file", "logging_file", "args_file"):
-            continue
-        try:
-            parser[name] = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
-            parser[name] = value
+    for name, value in overrides(arguments).items():
+        parser[name] = value
     content: dict[str, Any] = parser.get()
     content.pop("_meta_", None)
     return content

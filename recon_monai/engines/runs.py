@@ -1,18 +1,24 @@
-"""Which weights a run starts from."""
+"""The folders of runs: which one a run writes to, and which weights it starts from."""
 
 from __future__ import annotations
 
 import json
 import logging
+import time
 from pathlib import Path
 
 import torch
 from torch import nn
 
-__all__ = ["FINISHED", "find_weights"]
+from recon_monai import distributed
+
+__all__ = ["FINISHED", "RUN_STATE", "find_weights", "name_run"]
 
 FINISHED = "finished.json"
 """Written into a run's folder when its last epoch is done."""
+
+RUN_STATE = "last.pt"
+"""Everything a training run needs to go on: weights, optimizer, schedule, position, best metric, random state."""
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +32,42 @@ def _same_architecture(weights: Path, network: nn.Module) -> bool:
         and (not key.endswith("_extra_state") or torch.equal(found[key].cpu(), expected[key].cpu()))
         for key in expected
     )
+
+
+def name_run(bundle_root: str, prefix: str = "train", resume: bool | str = False) -> str:
+    """Name the folder below ``<bundle_root>/eval`` that a run writes to.
+
+    Args:
+        bundle_root: the bundle's folder.
+        prefix: start of a new run's name; the time follows.
+        resume: False for a new run; True for the newest run that is not finished; or the name or folder of a run.
+
+    Returns:
+        The name, the same in all processes of the run.
+
+    Raises:
+        ValueError: if there is no run to continue.
+    """
+    return distributed.agree(_name_run(Path(bundle_root) / "eval", prefix, resume))
+
+
+def _name_run(runs: Path, prefix: str, resume: bool | str) -> str:
+    if resume is False or resume is None:
+        return f"{prefix}-{time.strftime('%Y%m%d-%H%M%S')}"
+    states = sorted(runs.glob(f"*/{RUN_STATE}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    if resume is not True:
+        name = Path(str(resume)).name
+        if not (runs / name / RUN_STATE).is_file():
+            known = ", ".join(file.parent.name for file in states[:5]) or "none"
+            raise ValueError(f"--resume {resume}: {runs / name} holds no {RUN_STATE}; runs that do: {known}")
+        return name
+    unfinished = [file.parent for file in states if not (file.parent / FINISHED).exists()]
+    if not unfinished:
+        raise ValueError(
+            f"--resume: no unfinished run below {runs} ({len(states)} finished ones); leave --resume away to start one"
+        )
+    logger.info("continuing the newest unfinished run: %s", unfinished[0])
+    return unfinished[0].name
 
 
 def find_weights(bundle_root: str, network: nn.Module, ckpt: str | None = None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,6 +11,10 @@ from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+
+from recon_monai import distributed
+from recon_monai.engines.memory import explain_out_of_memory
 
 __all__ = ["ReconstructionTrainer"]
 
@@ -19,43 +25,97 @@ class ReconstructionTrainer(SupervisedTrainer):
     * The loss gets each sample's data range, ``loss(prediction, target, data_range)``: SSIM is defined by the maximum
       of the volume, which MONAI's ``loss(prediction, target)`` cannot carry.
     * Gradients are clipped by norm; MONAI has no argument for it.
+    * Gradients of `accumulation_steps` batches, and of all processes, add up to the mean over their *slices*: the same
+      as one large batch, also where batches differ in size. MONAI divides by the number of batches, and under DDP
+      processes with smaller batches would weigh more.
     * ``amp`` means bfloat16 autocast on the trainer's device, without a gradient scaler; MONAI's is bound to CUDA and
       scales bfloat16 too. The loss is computed outside autocast; physics inside the networks switches it off.
     * A loss or gradient that is not finite stops the run before the step and names file and slice.
+    * Out of memory says what was too large and which settings make it smaller.
 
     Args:
         max_gradient_norm: clip the gradients' total 2-norm to this; None does not clip.
+        accumulation_steps: batches per update of the weights. The last update of an epoch may see fewer.
+        amp: use bfloat16 where the networks allow it.
         kwargs: as of ``monai.engines.SupervisedTrainer``.
+
+    Raises:
+        ValueError: if ``accumulation_steps`` is below 1.
     """
 
-    def __init__(self, *, max_gradient_norm: float | None = 1.0, amp: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        max_gradient_norm: float | None = 1.0,
+        accumulation_steps: int = 1,
+        amp: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if accumulation_steps < 1:
+            raise ValueError(f"accumulation_steps is {accumulation_steps}, expected at least 1")
         super().__init__(**kwargs)
         self.bfloat16 = amp
         self.max_gradient_norm = max_gradient_norm
+        # MONAI's own accumulation is left at 1: its loop is not used
+        self.batches_per_step = accumulation_steps
+        self._accumulated = 0
+        self._seen: list[str] = []
+
+    @property
+    def at_step_boundary(self) -> bool:
+        """Whether the last batch ended with an update of the weights, so that no gradient is pending."""
+        position = self.state.iteration % self.state.epoch_length
+        return position == 0 or position % self.batches_per_step == 0
 
     def _iteration(self, engine: ReconstructionTrainer, batchdata: dict[str, Any]) -> dict[str, Any]:
-        """One optimizer step; returns and stores ``image`` (k-space), ``label``, ``pred`` and ``loss``."""
+        """One batch; returns and stores ``image`` (k-space), ``label``, ``pred`` and ``loss``."""
         inputs, targets, args, kwargs = engine.prepare_batch(
             batchdata, engine.state.device, engine.non_blocking, **engine.to_kwargs
         )
         where = kwargs.get("where", "this batch")
         output = engine.state.output = {CommonKeys.IMAGE: inputs, CommonKeys.LABEL: targets}
         engine.network.train()
-        engine.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
-            output[CommonKeys.PRED] = engine.inferer(inputs, engine.network, *args, **kwargs)
-        engine.fire_event(IterationEvents.FORWARD_COMPLETED)
-        output[CommonKeys.LOSS] = loss = self.compute_loss(output, batchdata)
-        engine.fire_event(IterationEvents.LOSS_COMPLETED)
-        self._check_finite("loss", loss, where)
-        loss.backward()
-        largest = float("inf") if self.max_gradient_norm is None else self.max_gradient_norm
-        norm = torch.nn.utils.clip_grad_norm_(engine.network.parameters(), largest)
-        self._check_finite("gradient norm", norm, where)
+        if not self._seen:
+            engine.optimizer.zero_grad(set_to_none=True)
+        self._seen.append(where)
+        with explain_out_of_memory(inputs, where), self._synchronized():
+            with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
+                output[CommonKeys.PRED] = engine.inferer(inputs, engine.network, *args, **kwargs)
+            engine.fire_event(IterationEvents.FORWARD_COMPLETED)
+            output[CommonKeys.LOSS] = loss = self.compute_loss(output, batchdata)
+            engine.fire_event(IterationEvents.LOSS_COMPLETED)
+            self._check_finite("loss", loss, where)
+            (loss * len(inputs)).backward()
+        self._accumulated += len(inputs)
         engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
-        engine.optimizer.step()
+        if self.at_step_boundary:
+            self._update()
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return output
+
+    @contextlib.contextmanager
+    def _synchronized(self) -> Iterator[None]:
+        """Let processes exchange gradients in the last batch of an update only."""
+        if isinstance(self.network, DistributedDataParallel) and not self.at_step_boundary:
+            with self.network.no_sync():
+                yield
+        else:
+            yield
+
+    def _update(self) -> None:
+        """Turn summed gradients into the mean over slices, clip, step."""
+        [slices] = distributed.total([float(self._accumulated)], self.state.device)
+        # DDP has already divided by the number of processes
+        factor = distributed.world_size() / slices
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        if factor != 1:
+            torch._foreach_mul_(gradients, factor)
+        largest = float("inf") if self.max_gradient_norm is None else self.max_gradient_norm
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), largest)
+        where = ", ".join(self._seen)
+        self._seen, self._accumulated = [], 0
+        self._check_finite("gradient norm", norm, where)
+        self.optimizer.step()
 
     def _check_finite(self, name: str, value: Tensor, where: str) -> None:
         if not bool(torch.isfinite(value)):

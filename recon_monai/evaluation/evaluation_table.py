@@ -9,9 +9,10 @@ from typing import Any
 
 from ignite.engine import Engine
 
+from recon_monai import distributed
 from recon_monai.data.writers import atomic_path
 from recon_monai.evaluation.tables import csv_text, summarize, summary_markdown
-from recon_monai.handlers.volume_metrics import call_metric
+from recon_monai.handlers.volume_metrics import call_metric, merge_rows
 from recon_monai.handlers.volumes import CollectedVolume, Incomplete, MeasuringHandler, number
 from recon_monai.metrics import SSIM_CONVENTION, nmse, nrmse, psnr, ssim
 
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 class EvaluationTable(MeasuringHandler):
     """SSIM, PSNR, NMSE and NRMSE per slice and per volume for several methods, summarized per group.
 
-    Writes at the end of an epoch, replacing what was there:
+    Writes at the end of an epoch, replacing what was there (of several processes, the main one for all):
 
     * ``slices.csv`` and ``volumes.csv``: one row per slice or volume and method;
     * ``summary.csv``: means over volumes per source, anatomy and acceleration, the shares of slices where each method
@@ -86,6 +87,11 @@ class EvaluationTable(MeasuringHandler):
     def finish(self, engine: Engine) -> None:
         """Write and log the tables."""
         super().finish(engine)
+        order = ("source", "anatomy", "file", "acceleration", "method")
+        self._volumes = merge_rows(distributed.gather(self._volumes), keys=order)
+        self._slices = merge_rows(distributed.gather(self._slices), keys=(*order, "slice"))
+        if not distributed.is_main():
+            return
         if not self._volumes:
             logger.warning("no complete volume with a target was seen; no table is written to %s", self.output_dir)
             return

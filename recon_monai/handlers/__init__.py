@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+from recon_monai.handlers.checkpoint import TrainingCheckpoint
+from recon_monai.handlers.curves import CurveWriter
+from recon_monai.handlers.domain_check import DomainCheck
 from recon_monai.handlers.epoch import EpochNotifier
 from recon_monai.handlers.image_panels import ImagePanels
 from recon_monai.handlers.progress import TrainingProgress
 from recon_monai.handlers.reconstruction_saver import ReconstructionSaver
 from recon_monai.handlers.record import RunRecord
+from recon_monai.handlers.stop_signals import Interrupted, StopSignals
+from recon_monai.handlers.validation import FinalValidation, validation_due
 from recon_monai.handlers.volume_metrics import VolumeMetrics
 from recon_monai.handlers.volumes import CollectedVolume, MeasuringHandler, VolumeCollector, VolumeHandler, VolumeKey
 
 __all__ = [
     "CollectedVolume",
+    "CurveWriter",
+    "DomainCheck",
     "EpochNotifier",
+    "FinalValidation",
     "ImagePanels",
+    "Interrupted",
     "MeasuringHandler",
     "ReconstructionSaver",
     "RunRecord",
+    "StopSignals",
+    "TrainingCheckpoint",
     "TrainingProgress",
     "VolumeCollector",
     "VolumeHandler",
     "VolumeKey",
     "VolumeMetrics",
+    "validation_due",
 ]

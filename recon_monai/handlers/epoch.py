@@ -6,20 +6,23 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
+from recon_monai.data import SliceBatchSampler
 from recon_monai.transforms import set_epoch
 
 __all__ = ["EpochNotifier"]
 
 
 class EpochNotifier:
-    """Sets the epoch in a data set's transforms before its first item is loaded.
+    """Tells a data set's transforms and the batch sampler which epoch begins, before its first item is loaded.
 
     Args:
         dataset: a data set with a ``transform``.
+        sampler: a sampler with an ``epoch``, if the order depends on it.
     """
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, sampler: SliceBatchSampler | None = None) -> None:
         self.dataset = dataset
+        self.sampler = sampler
 
     def attach(self, engine: Engine) -> None:
         """Register with the trainer."""
@@ -28,3 +31,5 @@ class EpochNotifier:
     def __call__(self, engine: Engine) -> None:
         """Pass the engine's epoch on."""
         set_epoch(self.dataset.transform, engine.state.epoch)
+        if self.sampler is not None:
+            self.sampler.epoch = engine.state.epoch

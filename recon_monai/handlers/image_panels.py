@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ignite.engine import Engine, Events
 
+from recon_monai import distributed
 from recon_monai.data.writers import atomic_path
+from recon_monai.handlers.curves import CurveWriter
 from recon_monai.handlers.pictures import contact_sheet, panel
 from recon_monai.handlers.volumes import VolumeKey, find_image, group_name, number, slices_of
 from recon_monai.metrics import psnr, ssim
@@ -30,8 +32,10 @@ class ImagePanels:
     reconstruction), the error times 5, PSNR and SSIM of the slice (data range = the item's ``maximum``, else the
     slice's), and the research notice. Images that an item lacks (target, zero-filled) are left out.
 
+    In several processes each draws from its own volumes; the contact sheet holds those of all.
+
     Args:
-        summary_writer: TensorBoard writer to use; it stays open.
+        summary_writer: TensorBoard writer (or ``CurveWriter``) to use; it stays open.
         log_dir: else, folder for a TensorBoard writer of its own.
         output_dir: folder for PNG files, ``<stem>_<acceleration>x_slice<index>.png`` and ``contact_sheet.png``;
             replaced at each epoch that draws.
@@ -49,7 +53,7 @@ class ImagePanels:
 
     def __init__(
         self,
-        summary_writer: SummaryWriter | None = None,
+        summary_writer: SummaryWriter | CurveWriter | None = None,
         log_dir: str | Path | None = None,
         output_dir: str | Path | None = None,
         volumes_per_group: int = 1,
@@ -133,15 +137,16 @@ class ImagePanels:
             writer.add_image(tag, picture, global_step=engine.state.epoch, dataformats="HWC")
 
     def _finish(self, engine: Engine) -> None:
-        if not self._panels:
+        panels = distributed.gather(self._panels)
+        if not panels:
             return
-        if self.output_dir is not None:
-            _save(self.output_dir / "contact_sheet.png", contact_sheet(self._panels))
-            logger.info("%d panels in %s", len(self._panels), self.output_dir.resolve())
+        if self.output_dir is not None and distributed.is_main():
+            _save(self.output_dir / "contact_sheet.png", contact_sheet(panels))
+            logger.info("%d panels in %s", len(panels), self.output_dir.resolve())
         if self._writer is not None:
             self._writer.flush()
 
-    def _tensorboard(self) -> SummaryWriter | None:
+    def _tensorboard(self) -> SummaryWriter | CurveWriter | None:
         if self._writer is None and self.log_dir is not None:
             from torch.utils.tensorboard import SummaryWriter  # slow to import
 

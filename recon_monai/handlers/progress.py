@@ -9,6 +9,8 @@ import torch
 from ignite.engine import Engine, Events
 from tqdm.auto import tqdm
 
+from recon_monai import distributed
+
 __all__ = ["TrainingProgress"]
 
 
@@ -42,6 +44,7 @@ class TrainingProgress:
             desc="training",
             mininterval=0.5 if sys.stderr.isatty() else 30.0,
             maxinterval=1.0 if sys.stderr.isatty() else 30.0,
+            disable=not distributed.is_main(),
         )
 
     def _advance(self, engine: Engine) -> None:

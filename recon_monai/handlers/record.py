@@ -16,10 +16,10 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from recon_monai import __version__
+from recon_monai import __version__, distributed
 from recon_monai.data import atomic_path
 from recon_monai.engines.command_line import merged_configuration
-from recon_monai.engines.runs import FINISHED
+from recon_monai.engines.runs import FINISHED, RUN_STATE
 
 __all__ = ["RunRecord", "data_fingerprint", "git_revision"]
 
@@ -65,43 +65,93 @@ class RunRecord:
     """Writes ``run.json`` at the start and ``finished.json`` at the end of an engine's run.
 
     ``run.json`` holds the command, the merged configuration, package versions, the git revision and a fingerprint of
-    the data. ``finished.json`` marks a run as complete (``find_weights`` looks for it).
+    the data; each time the run is resumed, what differs then is added. ``finished.json`` marks a run as complete
+    (``find_weights`` looks for it). A folder that holds a finished run, or one that could be resumed, is not written
+    to unless asked. Of several processes the main one writes.
 
     Args:
         output_dir: the run's folder, made if missing.
         files: the data files the run reads.
+        overwrite: replace the run that is in the folder.
+        resume: go on with the run that is in the folder.
     """
 
-    def __init__(self, output_dir: str, files: Iterable[str | Path] = ()) -> None:
+    def __init__(
+        self,
+        output_dir: str,
+        files: Iterable[str | Path] = (),
+        overwrite: bool = False,
+        resume: bool | str = False,
+    ) -> None:
         self.folder = Path(output_dir)
         self.files = list(files)
+        self.overwrite = overwrite
+        self.resume = bool(resume)
         self._started = 0.0
 
     def attach(self, engine: Engine) -> None:
-        """Register with an engine."""
+        """Register with an engine, before the handlers that write."""
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.COMPLETED, self._finish)
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        with atomic_path(self.folder / name) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n")
+        if distributed.is_main():
+            with atomic_path(self.folder / name) as temporary:
+                temporary.write_text(json.dumps(content, indent=2) + "\n")
 
     def _start(self, engine: Engine) -> None:
-        (self.folder / FINISHED).unlink(missing_ok=True)  # of an earlier run of this name
+        if distributed.is_main():
+            self._check_folder()
         self._started = time.time()
         folders = sorted({str(Path(file).parent) for file in self.files})
         logger.info("data: %d files of %s", len(self.files), ", ".join(folders) or "no folder")
         logger.info("results go to %s", self.folder)
-        self._write(
-            "run.json",
-            {
-                "command": sys.argv,
-                "configuration": merged_configuration(),
-                "versions": {"python": platform.python_version(), "recon-monai": __version__, **_versions()},
-                "git_revision": git_revision(),
-                "data": {"folders": folders, "files": len(self.files), "fingerprint": data_fingerprint(self.files)},
-            },
-        )
+        record = {
+            "command": sys.argv,
+            "configuration": merged_configuration(),
+            "versions": {"python": platform.python_version(), "recon-monai": __version__, **_versions()},
+            "git_revision": git_revision(),
+            "processes": distributed.world_size(),
+            "data": {"folders": folders, "files": len(self.files), "fingerprint": data_fingerprint(self.files)},
+        }
+        self._write("run.json", self._continued(record))
+
+    def _check_folder(self) -> None:
+        """Keep what an earlier run left, or remove it if told so."""
+        finished, resumable = self.folder / FINISHED, self.folder / RUN_STATE
+        if self.resume:
+            finished.unlink(missing_ok=True)
+            return
+        if not self.overwrite:
+            if finished.exists():
+                raise FileExistsError(
+                    f"{self.folder} holds the results of a finished run; choose another --run_name or --output_dir, "
+                    "or give --overwrite True to replace them"
+                )
+            if resumable.exists():
+                raise FileExistsError(
+                    f"{self.folder} holds a run that is not finished; go on with it by --resume True, choose another "
+                    "--run_name, or give --overwrite True to start it anew"
+                )
+        for old in (finished, resumable, *(self.folder / name for name in ("run.json", "model.pt", "model.json"))):
+            old.unlink(missing_ok=True)
+        for curves in self.folder.glob("events.out.tfevents.*"):
+            curves.unlink()
+
+    def _continued(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The record of the run's beginning with what is different now; the given one if the run begins now."""
+        path = self.folder / "run.json"
+        if not self.resume or not path.exists():
+            return record
+        first: dict[str, Any] = json.loads(path.read_text())
+        if first["data"]["fingerprint"] != record["data"]["fingerprint"]:
+            logger.warning("the data differ from those the run began with (%s)", first["data"]["folders"])
+        changed = {key: value for key, value in record.items() if key != "configuration" and first.get(key) != value}
+        before, now = first["configuration"], record["configuration"]
+        changed["configuration"] = {
+            key: now.get(key) for key in sorted({*before, *now}) if before.get(key) != now.get(key)
+        }
+        return {**first, "resumed": [*first.get("resumed", []), changed]}
 
     def _finish(self, engine: Engine) -> None:
         state = engine.state

@@ -13,9 +13,10 @@ import torch
 from ignite.engine import Engine
 from torch import Tensor
 
+from recon_monai import distributed
 from recon_monai.handlers.volumes import CollectedVolume, Incomplete, MeasuringHandler, group_name
 
-__all__ = ["VolumeMetrics", "call_metric"]
+__all__ = ["VolumeMetrics", "call_metric", "merge_rows"]
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ class VolumeMetrics(MeasuringHandler):
             ValueError: if no volume had a target.
         """
         super().finish(engine)
+        self.rows = merge_rows(distributed.gather(self.rows), keys=("file", "acceleration"))
         if not self.rows:
             raise ValueError(
                 f"no complete volume with a target was seen, so {self._prefix}{self.key} has no value; metrics need "
@@ -160,6 +162,22 @@ def call_metric(function: Callable[..., float], *, prediction: Tensor, target: T
     return float(function(prediction=prediction, target=target, **extra))
 
 
+def merge_rows(rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of several processes as one would have them: each once, in an order that does not depend on who made them.
+
+    Args:
+        rows: gathered rows; two processes may have measured the same volume.
+        keys: the fields that tell rows apart.
+
+    Returns:
+        The rows as they are in a run of one process, else sorted.
+    """
+    if distributed.world_size() == 1:
+        return list(rows)
+    unique = {tuple(row[key] for key in keys): row for row in rows}
+    return [unique[key] for key in sorted(unique, key=lambda key: [(value is not None, value) for value in key])]
+
+
 def _mean(values: Sequence[float], label: str | None = None) -> float:
     """Mean of the defined values; with a label, undefined ones are logged."""
     defined = [value for value in values if not math.isnan(value)]
@@ -170,4 +188,5 @@ def _mean(values: Sequence[float], label: str | None = None) -> float:
             len(values) - len(defined),
             len(values),
         )
-    return sum(defined) / len(defined) if defined else math.nan
+    # fsum is exact, so the order in which processes finished does not matter
+    return math.fsum(defined) / len(defined) if defined else math.nan

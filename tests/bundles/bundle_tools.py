@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from ignite.engine import Engine, Events
+
+from recon_monai import distributed
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,17 +27,54 @@ TINY = {
 
 def run_bundle(run_id: str, config: str, cwd: Path, overrides: dict | None = None, **environment: str) -> str:
     """``python -m monai.bundle run``; returns what it printed, fails with it if it failed."""
+    done = start_bundle(run_id, config, cwd, overrides, **environment)
+    assert done.returncode == 0, f"{' '.join(done.args)}\n{done.stdout[-6000:]}"
+    return done.stdout
+
+
+def start_bundle(
+    run_id: str,
+    config: str,
+    cwd: Path,
+    overrides: dict | None = None,
+    launcher: Sequence[str] = (sys.executable, "-m"),
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
+    """The same, whatever its exit status; `launcher` may be torchrun."""
     options = [word for name, value in (overrides or {}).items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", config, *options]
-    done = subprocess.run(
+    command = [*launcher, "monai.bundle", "run", run_id, "--config_file", config, *options]
+    return subprocess.run(
         command,
         cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        # this folder, so that configurations of tests can name the handlers above
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=600,
         check=False,
     )
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-6000:]}"
-    return done.stdout
+
+
+class SignalAt:
+    """A handler that sends its own process a signal, for tests of what a run leaves behind.
+
+    Args:
+        name: of the signal, for example ``"SIGTERM"``.
+        iteration: after which iteration of the engine it is sent.
+        rank: of the process.
+    """
+
+    def __init__(self, name: str, iteration: int, rank: int = 0) -> None:
+        self.name = name
+        self.iteration = iteration
+        self.rank = rank
+
+    def attach(self, engine: Engine) -> None:
+        """Register with an engine."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Send the signal when it is time."""
+        if engine.state.iteration == self.iteration and distributed.rank() == self.rank:
+            os.kill(os.getpid(), signal.Signals[self.name])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from ignite.engine import Events
 
-from recon_monai.engines import PrepareReconstructionBatch, ReconstructionTrainer
+from recon_monai.engines import OutOfMemory, PrepareReconstructionBatch, ReconstructionTrainer
 
 
 class Scale(torch.nn.Module):
@@ -108,3 +108,79 @@ def test_autocast_is_bfloat16_around_the_network_only():
     engine.run()
     assert seen.pop("loss") > 0
     assert seen == {"in network": True, "type": torch.bfloat16, "in loss": False}
+
+
+def uneven_batches():
+    """Batches of one and of three slices, with different scales so that the mean of means would differ."""
+    generator = torch.Generator().manual_seed(1)
+    found = []
+    for size in (1, 3, 2):
+        kspace = size * torch.randn(size, 2, 8, 8, dtype=torch.complex64, generator=generator)
+        found.append(
+            {
+                "kspace": kspace,
+                "target": kspace.abs().mean(1, keepdim=True),
+                "maximum": torch.full((size,), 4.0),
+                "output_size": torch.tensor([[8, 8]] * size),
+                "file": [f"{size}.h5"] * size,
+                "slice": torch.arange(size),
+            }
+        )
+    return found
+
+
+def test_accumulated_batches_equal_one_large_batch():
+    """Also of different sizes; and what is left at an epoch's end makes an update of its own."""
+    small = uneven_batches()
+    engine = trainer(small, scaled_l1, max_gradient_norm=None, accumulation_steps=2)
+    engine.run()
+    large = {
+        key: torch.cat([batch[key] for batch in small[:2]])
+        for key in ("kspace", "target", "maximum", "output_size", "slice")
+    } | {"file": ["x.h5"] * 4}
+    expected = trainer([large, small[2]], scaled_l1, max_gradient_norm=None)
+    expected.run()
+    torch.testing.assert_close(engine.network.weight, expected.network.weight, rtol=1e-6, atol=0)
+
+
+def test_step_boundaries():
+    engine = trainer(uneven_batches(), scaled_l1, accumulation_steps=2)
+    seen = []
+    engine.add_event_handler(Events.ITERATION_COMPLETED, lambda e: seen.append(e.at_step_boundary))
+    engine.run()
+    assert seen == [False, True, True], "the last batch of an epoch always ends an update"
+    with pytest.raises(ValueError, match="accumulation_steps is 0"):
+        trainer(uneven_batches(), scaled_l1, accumulation_steps=0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_names_the_settings(error):
+    class Greedy(Scale):
+        def forward(self, kspace, mask=None):
+            raise error
+
+    engine = trainer(uneven_batches()[1:2], scaled_l1)
+    engine.network = Greedy()
+    with pytest.raises(
+        OutOfMemory, match=r"3\.h5 slice 0.*3 slice\(s\) of 2 coils, 8 x 8.*--batch_size 1.*checkpointing"
+    ):
+        engine.run()
+
+
+def test_other_errors_of_the_network_stay_what_they_are():
+    class Broken(Scale):
+        def forward(self, kspace, mask=None):
+            raise RuntimeError("shapes do not fit")
+
+    engine = trainer(batches(1), scaled_l1)
+    engine.network = Broken()
+    with pytest.raises(RuntimeError, match="shapes do not fit") as caught:
+        engine.run()
+    assert not isinstance(caught.value, OutOfMemory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import torch
 from ignite.engine import Engine, Events
 
@@ -41,14 +42,45 @@ def test_record_at_start_and_mark_at_the_end(tmp_path, caplog):
     assert str(tmp_path) in caplog.text
 
 
-def test_the_mark_of_an_earlier_run_of_the_same_name_is_taken_away(tmp_path):
-    (tmp_path / "finished.json").write_text("{}")
-    engine = Engine(lambda engine, batch: (tmp_path / "finished.json").exists())
+@pytest.mark.parametrize(("file", "message"), [("finished.json", "a finished run"), ("last.pt", "not finished; go on")])
+def test_an_earlier_run_is_not_overwritten(tmp_path, file, message):
+    (tmp_path / file).write_text("{}")
+    (tmp_path / "model.pt").write_text("weights")
+    engine = Engine(lambda engine, batch: None)
     RunRecord(str(tmp_path)).attach(engine)
+    with pytest.raises(FileExistsError, match=message):
+        engine.run([0])
+    assert (tmp_path / file).read_text() == "{}"
+    assert (tmp_path / "model.pt").read_text() == "weights"
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_an_earlier_run_is_overwritten_when_asked(tmp_path):
+    names = ("finished.json", "last.pt", "model.pt", "model.json", "events.out.tfevents.1")
+    for name in names:
+        (tmp_path / name).write_text("old")
+    (tmp_path / "notes.txt").write_text("mine")
+    engine = Engine(lambda engine, batch: [name for name in names if (tmp_path / name).exists()])
+    RunRecord(str(tmp_path), overwrite=True).attach(engine)
     seen = []
     engine.add_event_handler(Events.ITERATION_COMPLETED, lambda e: seen.append(e.state.output))
     engine.run([0])
-    assert seen == [False]
+    assert seen == [[]]
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_resumed_run_keeps_its_record_and_notes_what_changed(tmp_path, caplog):
+    data = tmp_path / "data.h5"
+    data.write_bytes(b"1")
+    for resume in (False, True, True):
+        engine = Engine(lambda engine, batch: None)
+        RunRecord(str(tmp_path / "run"), [data], resume=resume).attach(engine)
+        engine.run([0])
+        data.write_bytes(data.read_bytes() + b"1")
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert len(record["resumed"]) == 2
+    assert record["resumed"][0]["data"]["fingerprint"] != record["data"]["fingerprint"]
+    assert "the data differ from those the run began with" in caplog.text
 
 
 def test_a_run_that_breaks_off_is_not_finished(tmp_path):

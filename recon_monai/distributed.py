@@ -1,0 +1,129 @@
+"""The processes of one run: none of them if a command was started plainly, several under ``torchrun``.
+
+Everything here works in a single process too, where it does nothing, so that callers need not ask.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+__all__ = ["agree", "gather", "is_main", "rank", "start", "stop", "total", "wait", "world_size"]
+
+ItemT = TypeVar("ItemT")
+
+logger = logging.getLogger(__name__)
+
+
+def _running() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def rank() -> int:
+    """Number of this process in the run, from 0."""
+    return dist.get_rank() if _running() else 0
+
+
+def world_size() -> int:
+    """How many processes the run has."""
+    return dist.get_world_size() if _running() else 1
+
+
+def is_main() -> bool:
+    """Whether this is the one process that writes what belongs to the whole run."""
+    return rank() == 0
+
+
+def start() -> torch.device:
+    """Join the processes that ``torchrun`` (or Slurm with its variables) started, and choose this one's device.
+
+    NCCL where there are GPUs, gloo on CPU. Processes other than the main one log warnings only. Without ``torchrun``'s
+    variables this is a run of one process.
+
+    Returns:
+        The GPU of this process's ``LOCAL_RANK``, or the CPU.
+
+    Raises:
+        RuntimeError: if a node has fewer GPUs than processes.
+    """
+    local = int(os.environ.get("LOCAL_RANK", 0))
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        if local >= torch.cuda.device_count():
+            raise RuntimeError(
+                f"process {local} of this node has no GPU: {torch.cuda.device_count()} are visible; start torchrun "
+                f"with --nproc_per_node={torch.cuda.device_count()}"
+            )
+        device = torch.device("cuda", local)
+        torch.cuda.set_device(device)
+    if "RANK" in os.environ and "WORLD_SIZE" in os.environ and not _running():
+        if device.type == "cuda":
+            dist.init_process_group("nccl", device_id=device)
+        else:
+            dist.init_process_group("gloo")
+        logger.info("%d processes, backend %s", world_size(), dist.get_backend())
+    if not is_main():
+        logging.getLogger().setLevel(logging.WARNING)
+    return device
+
+
+def stop() -> None:
+    """Leave the run's processes."""
+    if _running():
+        dist.destroy_process_group()
+
+
+def wait() -> None:
+    """Wait until all processes are here."""
+    if _running():
+        dist.barrier()
+
+
+def gather(items: list[ItemT]) -> list[ItemT]:
+    """Put the lists of all processes one after the other.
+
+    Args:
+        items: this process's list of plain Python values; lists of different length are fine.
+
+    Returns:
+        The joined list, the same in every process.
+    """
+    if world_size() == 1:
+        return list(items)
+    parts: list[Any] = [None] * world_size()
+    dist.all_gather_object(parts, items)
+    return [item for part in parts for item in part]
+
+
+def total(values: list[float], device: torch.device) -> list[float]:
+    """Sum numbers over the processes.
+
+    Args:
+        values: this process's numbers.
+        device: where the sum is computed; NCCL wants the GPU.
+
+    Returns:
+        The sums, the same in every process.
+    """
+    if world_size() == 1:
+        return list(values)
+    summed = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(summed)
+    return [float(value) for value in summed]
+
+
+def agree(value: ItemT) -> ItemT:
+    """The main process's value, in every process.
+
+    Args:
+        value: a plain Python value; only the main process's counts.
+    """
+    if world_size() == 1:
+        return value
+    values: list[Any] = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]

@@ -1,0 +1,37 @@
+"""What weights were trained on, in a form that later runs can compare their data with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from recon_monai.data import FastMRISliceDataset
+
+__all__ = ["training_domain"]
+
+
+def training_domain(dataset: FastMRISliceDataset, mask: Any) -> dict[str, Any]:
+    """Describe a training set and its undersampling; written beside the weights as ``model.json``.
+
+    Args:
+        dataset: the training set.
+        mask: the sampling mask of the training transform, see ``recon_monai.physics``.
+
+    Returns:
+        ``anatomies``, ``acquisitions`` and ``sources`` (slices of each), ``coils`` (numbers of coils),
+        ``accelerations``, ``center_fractions`` and ``mask`` (its kind); what files with a mask of their own state is
+        included.
+    """
+    entries = dataset.data
+    own = {entry["acceleration"] for entry in entries if entry.get("acceleration") is not None}
+    shapes = {entry["path"]: dataset.infos[entry["path"]].kspace_shape for entry in entries}
+    return {
+        **{
+            plural: dict(Counter(entry[field] for entry in entries).most_common())
+            for plural, field in (("anatomies", "anatomy"), ("acquisitions", "acquisition"), ("sources", "source"))
+        },
+        "coils": sorted({shape[0] for shape in shapes.values()}),
+        "accelerations": sorted({*(factor for _, factor in mask.pairs), *own}),
+        "center_fractions": sorted({fraction for fraction, _ in mask.pairs}),
+        "mask": mask.kind,
+    }

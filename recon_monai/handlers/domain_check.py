@@ -1,0 +1,81 @@
+"""A word where data are unlike anything the weights were trained on."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+from recon_monai.handlers.volumes import number, slices_of
+
+__all__ = ["DomainCheck"]
+
+logger = logging.getLogger(__name__)
+
+
+class DomainCheck:
+    """Warns, once for each kind of difference, when a slice's acquisition was never trained.
+
+    Compares with the record beside the weights (``model.json``, written by ``TrainingCheckpoint``): acceleration, kind
+    of mask, number of coils, contrast and anatomy. Networks give an image for anything; that it looks like one says
+    nothing about its being right.
+
+    Args:
+        weights: the file of the weights.
+    """
+
+    def __init__(self, weights: str | Path) -> None:
+        self.weights = Path(weights)
+        self._known: dict[str, Any] | None = None
+        self._said: set[str] = set()
+
+    def attach(self, engine: Engine) -> None:
+        """Register with the evaluator."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._compare)
+
+    def _start(self, engine: Engine) -> None:
+        self._said = set()
+        candidates = (self.weights.with_suffix(".json"), self.weights.with_name("model.json"))
+        record = next((file for file in candidates if file.is_file()), None)
+        self._known = None if record is None else json.loads(record.read_text())
+        if self._known is None or "accelerations" not in self._known:
+            self._known = None
+            logger.warning(
+                "%s has no record beside it (%s) of what it was trained on, so data unlike that go unnoticed",
+                self.weights,
+                candidates[0].name,
+            )
+
+    def _compare(self, engine: Engine) -> None:
+        if self._known is None:
+            return
+        for item, _ in slices_of(engine, type(self).__name__):
+            for difference in _differences(item, self._known):
+                if difference not in self._said:
+                    self._said.add(difference)
+                    logger.warning("%s: %s; judge the result with care", item["file"], difference)
+
+
+def _differences(item: Mapping[Any, Any], known: Mapping[str, Any]) -> Iterator[str]:
+    for field, plural, noun in (("anatomy", "anatomies", "anatomy"), ("acquisition", "acquisitions", "contrast")):
+        value = str(item.get(field, "unknown"))
+        if value not in known[plural]:
+            yield f"the {noun} {value} was never trained (trained: {_words(known[plural])})"
+    coils = int(item["kspace"].shape[0])
+    if not min(known["coils"]) <= coils <= max(known["coils"]):
+        yield f"{coils} coils were never trained (trained: {_words(known['coils'])})"
+    acceleration = number(item.get("acceleration"))
+    if acceleration is not None and acceleration not in known["accelerations"]:
+        yield f"acceleration {acceleration:g} was never trained (trained: {_words(known['accelerations'])})"
+    kind = item.get("mask_kind")
+    if kind is not None and kind != known["mask"]:
+        yield f"masks of the kind {kind} were never trained (trained: {known['mask']})"
+
+
+def _words(values: Any) -> str:
+    return ", ".join(str(value) for value in values)
