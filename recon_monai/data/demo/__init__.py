@@ -1,7 +1,30 @@
-"""The built-in demo set: made-up heads and one real volume, simulated on first use, no download."""
+"""The built-in demo set: made-up heads and knees and one real volume, simulated on first use, no download."""
 
 from __future__ import annotations
 
-from recon_monai.data.demo.built_in import DemoRecipe, built_in_dataset
+from recon_monai.data.demo.built_in import built_in_dataset, draw_subject
+from recon_monai.data.demo.contrast import BRAIN_ACQUISITIONS, KNEE_ACQUISITIONS, draw_contrast
+from recon_monai.data.demo.head import draw_head_slice
+from recon_monai.data.demo.knee import draw_knee_slice
+from recon_monai.data.demo.knee_anatomy import Knee, random_knee
+from recon_monai.data.demo.lesions import Lesion, draw_lesions
+from recon_monai.data.demo.painting import DrawnSlice
+from recon_monai.data.demo.recipe import DemoRecipe, DemoSubject, Protocol
 
-__all__ = ["DemoRecipe", "built_in_dataset"]
+__all__ = [
+    "BRAIN_ACQUISITIONS",
+    "KNEE_ACQUISITIONS",
+    "DemoRecipe",
+    "DemoSubject",
+    "DrawnSlice",
+    "Knee",
+    "Lesion",
+    "Protocol",
+    "built_in_dataset",
+    "draw_contrast",
+    "draw_head_slice",
+    "draw_knee_slice",
+    "draw_lesions",
+    "draw_subject",
+    "random_knee",
+]

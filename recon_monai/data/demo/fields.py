@@ -1,4 +1,4 @@
-"""Smooth random fields and the smooth random deformation that makes one head of the template differ from the next."""
+"""Smooth random fields, and the smooth random deformation that makes one subject differ from the next."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _BEND_WIDTH_MM = 18.0
 _EXTENT_MM = 120.0
 
 
-def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float) -> FloatArray:
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float | tuple[float, ...]) -> FloatArray:
     """Gaussian noise, low-pass filtered and brought back to unit standard deviation.
 
     Args:
         rng: source of randomness.
         shape: shape of the field.
-        sigma: width of the Gaussian filter in samples.
+        sigma: width of the Gaussian filter in samples, one number or one per axis.
 
     Returns:
         Field of zero mean and unit standard deviation.
@@ -33,7 +33,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float)
 
 
 def receive_shading(rng: np.random.Generator, shape: tuple[int, int]) -> FloatArray:
-    """Shading of an array of receiver coils round the head: brighter towards the rim, and uneven.
+    """Shading of an array of receiver coils round the subject: brighter towards the rim, and uneven.
 
     Args:
         rng: source of randomness.
@@ -50,7 +50,7 @@ def receive_shading(rng: np.random.Generator, shape: tuple[int, int]) -> FloatAr
 
 @dataclass(frozen=True)
 class Deformation:
-    """A smooth map from the space of a subject to that of the template.
+    """A smooth map from the space of a subject to that of the template or phantom.
 
     Args:
         matrix: linear part `(3, 3)`.
@@ -69,7 +69,7 @@ class Deformation:
             points: positions of the subject in mm `(3, ...)`.
 
         Returns:
-            Positions in the template in mm `(3, ...)`.
+            Positions in the template or phantom in mm `(3, ...)`.
         """
         index = (points + np.float32(_EXTENT_MM)) / np.float32(_CONTROL_MM)
         bend = np.stack([ndimage.map_coordinates(c, index, order=1, mode="nearest") for c in self.control])
@@ -89,7 +89,7 @@ def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def random_deformation(rng: np.random.Generator, *, bend_mm: float = 2.0) -> Deformation:
-    """Draw a head: size, pose and shape.
+    """Draw size, pose and shape of a subject.
 
     The displacement stays far below the distance over which it varies (its gradient is about 0.1), hence the map does
     not fold.

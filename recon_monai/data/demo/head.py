@@ -1,4 +1,4 @@
-"""Axial slices of a made-up head: brain from the template, skull, scalp, muscle, eyes and face drawn around it."""
+"""Axial slices of a made-up head: brain and lesions from the template, skull, scalp, eyes and face drawn around."""
 
 from __future__ import annotations
 
@@ -9,42 +9,17 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from recon_monai.data.demo.fields import Deformation, smooth_noise
+from recon_monai.data.demo.lesions import Lesion, lesion_share
+from recon_monai.data.demo.painting import Canvas, DrawnSlice, edge, plane_points
 from recon_monai.data.demo.template import HeadTemplate
 
-__all__ = ["draw_slice", "plane_points"]
+__all__ = ["draw_head_slice"]
 
 FloatArray = NDArray[np.float32]
 
 _EYES = ((-33.0, 62.0, -34.0), (33.0, 62.0, -34.0))
 _EYE_MM = 11.5
-
-
-def plane_points(shape: tuple[int, int], pixel_mm: float, z: float, center_y: float = -12.0) -> FloatArray:
-    """Positions of the pixels of an axial slice: rows from anterior to posterior, columns from right to left.
-
-    Args:
-        shape: `(H, W)` of the slice.
-        pixel_mm: size of a pixel in mm.
-        z: height of the slice in mm.
-        center_y: anterior-posterior position of the center in mm.
-
-    Returns:
-        Positions `(3, H, W)` in mm.
-    """
-    height, width = shape
-    y = center_y + pixel_mm * (height / 2 - np.arange(height, dtype=np.float32))
-    x = pixel_mm * (width / 2 - np.arange(width, dtype=np.float32))
-    rows, columns = np.meshgrid(y, x, indexing="ij")
-    return np.stack([columns, rows, np.full(shape, z, dtype=np.float32)]).astype(np.float32)
-
-
-def _edge(distance: FloatArray, width: float = 0.45) -> FloatArray:
-    """Share of a pixel on the positive side of a surface, from the distance in mm."""
-    return (1.0 / (1.0 + np.exp(-np.clip(distance / width, -30.0, 30.0)))).astype(np.float32)
-
-
-def _signal(shares: Mapping[str, FloatArray], contrast: Mapping[str, float]) -> FloatArray:
-    return np.sum([contrast[tissue] * share for tissue, share in shares.items()], axis=0, dtype=np.float32)
+_CENTER_Y = -12.0
 
 
 def _softmax(scores: Sequence[FloatArray], sharpness: float) -> list[FloatArray]:
@@ -70,8 +45,8 @@ def _brain(
         0.16 * smooth_noise(rng, shape, 2.2 / pixel_mm) + 0.07 * smooth_noise(rng, shape, 1.0 / pixel_mm) for _ in "wgf"
     ]
     shares = _softmax([white + folds[0], gray + 0.1 + folds[1], fluid + folds[2]], 9.0)
-    base = _edge(template.tissue.sample(points) - 4.5)
-    spongy = _edge(smooth_noise(rng, shape, 2.5 / pixel_mm), 0.3)
+    base = edge(template.tissue.sample(points) - 4.5)
+    spongy = edge(smooth_noise(rng, shape, 2.5 / pixel_mm), 0.3)
     tissues = {t: s * (1 - base) for t, s in zip(("white", "gray", "fluid"), shares, strict=True)}
     return tissues | {"bone": base * (1 - spongy), "marrow": base * spongy}
 
@@ -86,46 +61,38 @@ def _layers(
     inner = fluid + 1.6 + 0.2 * vary[1]
     diploe = inner + np.clip(2.4 + 1.0 * vary[2], 0.0, None)
     outer = diploe + 1.5
-    beyond = _edge(brain - outer)
+    beyond = edge(brain - outer)
     depth = -head
-    skin = _edge(1.8 - depth)
+    skin = edge(1.8 - depth)
     fat_thickness = 3.4 + 1.0 * vary[3]
-    fat = _edge(1.8 + fat_thickness - depth) * (1 - skin)
-    strands = _edge(smooth_noise(rng, shape, 1.1 / pixel_mm) - 1.3, 0.15)
+    fat = edge(1.8 + fat_thickness - depth) * (1 - skin)
+    strands = edge(smooth_noise(rng, shape, 1.1 / pixel_mm) - 1.3, 0.15)
     layers = {
-        "fluid": _edge(fluid - brain),
-        "bone": _edge(brain - fluid) * (1 - beyond),
+        "fluid": edge(fluid - brain),
+        "bone": edge(brain - fluid) * (1 - beyond),
         "skin": beyond * skin,
         "fat": beyond * (fat + (1 - fat - skin) * 0.8 * strands),
     }
-    layers["marrow"] = layers["bone"] * _edge(brain - inner) * _edge(diploe - brain)
+    layers["marrow"] = layers["bone"] * edge(brain - inner) * edge(diploe - brain)
     layers["bone"] = layers["bone"] - layers["marrow"]
     layers["muscle"] = np.clip(1 - sum(layers.values()), 0.0, 1.0)
     return layers
 
 
-def _face(
-    layers: dict[str, FloatArray], points: FloatArray, brain: FloatArray, pixel_mm: float, rng: np.random.Generator
-) -> None:
-    """Put orbits with eyes and air-filled cavities between them into the layers, in place."""
-
-    def place(tissue: str, share: FloatArray) -> None:
-        for name in layers:
-            layers[name] = layers[name] * (1 - share)
-        layers[tissue] = layers.get(tissue, np.zeros_like(share)) + share
-
-    outside = _edge(brain - 5.0)
+def _face(canvas: Canvas, points: FloatArray, brain: FloatArray, pixel_mm: float, rng: np.random.Generator) -> None:
+    """Put orbits with eyes, and air-filled cavities between them."""
+    outside = edge(brain - 5.0)
     x, y, z = points
     wobble = 2.5 * smooth_noise(rng, x.shape, 3.0 / pixel_mm)
     cavity = 1.0 - np.sqrt((x / 11.0) ** 2 + ((y - 60.0) / 24.0) ** 2 + ((z + 48.0) / 28.0) ** 2)
     septa = np.abs(np.sin(x * 0.55 + 0.12 * wobble)) > 0.25
-    place("air", outside * _edge(10.0 * cavity + 0.4 * wobble) * septa)
+    canvas.paint("air", outside * edge(10.0 * cavity + 0.4 * wobble) * septa)
     for center in _EYES:
         radius = np.sqrt(sum((p - c) ** 2 for p, c in zip(points, center, strict=True)))
         orbit = np.sqrt(sum((p - c) ** 2 for p, c in zip(points, (center[0] * 0.9, 50.0, -34.0), strict=True)))
-        place("fat", outside * _edge(19.0 - orbit))
-        place("muscle", outside * _edge(_EYE_MM + 1.2 - radius))
-        place("eye", outside * _edge(_EYE_MM - radius))
+        canvas.paint("fat", outside * edge(19.0 - orbit))
+        canvas.paint("muscle", outside * edge(_EYE_MM + 1.2 - radius))
+        canvas.paint("eye", outside * edge(_EYE_MM - radius))
 
 
 def _vessels(
@@ -137,11 +104,11 @@ def _vessels(
     seeds = np.where(rng.random(shape, dtype=np.float32) < rate, rng.random(shape, dtype=np.float32), np.float32(0.0))
     small = np.clip(ndimage.gaussian_filter(seeds, 0.7 / pixel_mm) / 0.16, 0.0, 0.8)
     x, y, _ = points
-    sinus = _edge(3.2 - np.hypot(x, (brain - 1.5) * 1.2)) * (np.abs(y + 15.0) > 40.0)
+    sinus = edge(3.2 - np.hypot(x, (brain - 1.5) * 1.2)) * (np.abs(y + 15.0) > 40.0)
     return np.maximum(small, sinus).astype(np.float32)
 
 
-def draw_slice(
+def draw_head_slice(
     template: HeadTemplate,
     deformation: Deformation,
     contrast: Mapping[str, float],
@@ -150,7 +117,8 @@ def draw_slice(
     pixel_mm: float,
     z: float,
     rng: np.random.Generator,
-) -> FloatArray:
+    lesions: Sequence[Lesion] = (),
+) -> DrawnSlice:
     """Draw one axial slice.
 
     Args:
@@ -161,19 +129,28 @@ def draw_slice(
         pixel_mm: size of a pixel in mm.
         z: height of the slice in mm.
         rng: source of randomness for folds, thicknesses, vessels and texture.
+        lesions: lesions of the white matter, see `draw_lesions`; drawing some does not change the rest of the image.
 
     Returns:
-        Magnitude image `(H, W)`, brightest brain tissue near 1, without noise and coil shading.
+        The slice; brightest brain tissue near 1.
     """
-    points = deformation(plane_points(shape, pixel_mm, z))
+    points = deformation(plane_points("axial", shape, pixel_mm, z, center=(_CENTER_Y, 0.0)))
     brain, head = template.brain.sample(points), template.head.sample(points)
-    layers = _layers(brain, head, points, pixel_mm, rng)
-    _face(layers, points, brain, pixel_mm, rng)
-    inside = _edge(0.6 - brain)
+    canvas = Canvas(shape)
+    canvas.tissues = _layers(brain, head, points, pixel_mm, rng)
+    _face(canvas, points, brain, pixel_mm, rng)
+    inside = edge(0.6 - brain)
     tissues = _brain(template, points, pixel_mm, rng)
-    image = (1 - inside) * _signal(layers, contrast) + inside * _signal(tissues, contrast)
+    canvas.fade(1 - inside)
+    for name, share in tissues.items():
+        canvas.tissues[name] = canvas[name] + inside * share
     vessel = _vessels(points, brain, tissues["white"], pixel_mm, rng)
-    image = image * (1 - vessel) + contrast["vessel"] * vessel
+    ragged = smooth_noise(rng, shape, 1.2 / pixel_mm)
+    lesion = lesion_share(lesions, points, ragged) * canvas["white"]
+    canvas.tissues["white"] = canvas["white"] - lesion
+    canvas.tissues["lesion"] = lesion
+    canvas.paint("vessel", vessel * (1 - lesion))
+    canvas.fade(edge(-head))
     texture = 0.020 * smooth_noise(rng, shape, 0.8 / pixel_mm) + 0.020 * smooth_noise(rng, shape, 2.5 / pixel_mm)
-    image = image * (1.0 + texture) * _edge(-head)
-    return np.clip(image, 0.0, None).astype(np.float32)
+    image = canvas.signal(contrast) * (1.0 + texture)
+    return DrawnSlice(np.clip(image, 0.0, None).astype(np.float32), canvas.tissues, canvas["lesion"])
