@@ -101,8 +101,8 @@ def espirit_maps(kspace: torch.Tensor, mask: torch.Tensor | None = None, *, crop
 def calibration_maps(kspace: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     """Coil sensitivity maps of one slice as normalized low-resolution coil images (McKenzie et al. 2002).
 
-    The calibration lines are apodized by a Hann window over the columns, which keeps the ringing of the truncation out
-    of the maps.
+    The calibration lines are apodized by a Hann window over the columns (and rows, if the mask is 2-D), which keeps
+    the ringing of the truncation out of the maps.
 
     Args:
         kspace: complex centered k-space, shape ``(coil, H, W)``; its scale does not matter.
@@ -117,10 +117,19 @@ def calibration_maps(kspace: torch.Tensor, mask: torch.Tensor | None = None) -> 
     """
     _check_slice(kspace)
     region = calibration_mask(infer_mask(kspace) if mask is None else mask)
-    lines = torch.nonzero(region.reshape(-1, region.shape[-1]).any(dim=0))[:, 0]
-    window = torch.zeros(region.shape[-1], dtype=kspace.real.dtype, device=kspace.device)
-    window[lines] = torch.hann_window(len(lines) + 2, periodic=False, dtype=window.dtype, device=window.device)[1:-1]
+    box = region.reshape(-1, region.shape[-1])
+    window = _hann_over(box.any(dim=0), kspace)
+    if not bool(box.all(dim=0).any()):  # a box of some rows; columns are complete
+        window = window * _hann_over(box.any(dim=1), kspace)[:, None]
     return normalize_maps(ifft2c(kspace * region * window))
+
+
+def _hann_over(lines: torch.Tensor, kspace: torch.Tensor) -> torch.Tensor:
+    """Hann window over contiguous lines (bool), without zeros at its ends, and 0 elsewhere."""
+    window = torch.zeros(len(lines), dtype=kspace.real.dtype, device=kspace.device)
+    hann = torch.hann_window(int(lines.sum()) + 2, periodic=False, dtype=window.dtype, device=window.device)
+    window[lines.to(window.device)] = hann[1:-1]
+    return window
 
 
 _MAPS: dict[str, Callable[..., torch.Tensor]] = {"espirit": espirit_maps, "calibration": calibration_maps}

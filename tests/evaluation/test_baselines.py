@@ -13,6 +13,7 @@ from recon_monai.evaluation.baselines import CGSense, calibration_maps, espirit_
 from recon_monai.physics import (
     CalibrationError,
     EquispacedMask,
+    PoissonMask,
     SenseOperator,
     ifft2c,
     keyed_generator,
@@ -260,3 +261,31 @@ def test_calibration_maps_are_apodized_low_resolution_images() -> None:
     expected = images / np.sqrt((np.abs(images) ** 2).sum(0, keepdims=True))
     np.testing.assert_allclose(calibration_maps(kspace * mask, mask).numpy(), expected, atol=1e-12)
     torch.testing.assert_close(calibration_maps(1e-8 * kspace * mask), calibration_maps(kspace * mask, mask))
+
+
+@pytest.mark.parametrize("maps", ["espirit", "calibration"])
+def test_2d_masks_are_reconstructed_better_than_zero_filled(maps: str) -> None:
+    target = acquire()[2]
+    generator = keyed_generator("baseline", 0)
+    coils = simulate_coil_maps(6, SIZE, generator)
+    phase = simulate_phase(SIZE, generator)
+    full = simulate_kspace(head(*SIZE), coils, phase=phase, noise_std=0.01, generator=generator)
+    mask = PoissonMask([0.3], [3])(SIZE, seed=0).mask
+    kspace = full * mask
+    image = CGSense(maps=maps)(kspace, mask)
+    assert image.shape == (1, *SIZE)
+    assert nmse(image, target) < 0.3 * nmse(zero_filled(kspace), target)
+
+
+def test_calibration_maps_of_a_box_are_those_of_its_low_resolution_images() -> None:
+    """Smooth coil maps of a smooth object come back from a box of calibration samples; the object's edge does not."""
+    generator = keyed_generator("baseline", 3)
+    maps = simulate_coil_maps(4, SIZE, generator)
+    y, x = torch.linspace(-1, 1, SIZE[0])[:, None], torch.linspace(-1, 1, SIZE[1])
+    smooth = torch.exp(-4 * (x**2 + y**2))
+    mask = torch.zeros(1, *SIZE, dtype=torch.bool)
+    mask[:, 17:32, 13:28] = True
+    found = calibration_maps(simulate_kspace(smooth, maps, generator=generator), mask)
+    inside = smooth > 0.3
+    error = (found - normalize_maps(maps)).abs()[:, inside]
+    assert float(error.max()) < 0.05

@@ -1,0 +1,56 @@
+"""`recon-monai import-weights`: published weights into weights that a bundle loads."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+__all__ = ["import_fastmri"]
+
+logger = logging.getLogger(__name__)
+
+
+def import_fastmri(file: str, *, output: str, overwrite: bool = False) -> None:
+    """Turn weights of fastMRI's end-to-end variational network into weights for the bundle universal_varnet.
+
+    Writes OUTPUT and, beside it, the sizes of the network as a configuration file, OUTPUT without its suffix and with
+    _network.json. Both go to the bundle together:
+
+        recon-monai import-weights fastmri knee_leaderboard_state_dict.pt --output knee.pt
+        python -m monai.bundle run inference --ckpt knee.pt --dataset_dir FOLDER
+            --config_file "['bundles/universal_varnet/configs/inference.json', 'knee_network.json']"
+
+    Args:
+        file: a state dict of fastMRI's VarNet, or a Lightning checkpoint of its VarNetModule.
+        output: the file for the weights, for example knee.pt.
+        overwrite: replace files that exist.
+    """
+    import torch
+
+    from recon_monai.data import atomic_path
+    from recon_monai.networks import varnet_from_fastmri
+    from recon_monai.networks.published import network_overlay, read_state_dict
+
+    if isinstance(output, bool) or not isinstance(overwrite, bool):
+        raise ValueError("expected --output FILE, and --overwrite without a value")
+    weights_file = Path(str(output))
+    overlay_file = weights_file.with_name(f"{weights_file.stem}_network.json")
+    existing = [str(path) for path in (weights_file, overlay_file) if path.exists()]
+    if existing and not overwrite:
+        raise ValueError(f"{' and '.join(existing)} exist(s) already; give --overwrite to replace, or another --output")
+    try:
+        network = varnet_from_fastmri(read_state_dict(str(file))).float()
+    except ValueError as error:
+        raise ValueError(str(error) if str(file) in str(error) else f"{file}: {error}") from error
+    overlay = {
+        "_desc_": f"Overlay: the network whose weights are in {weights_file.name}, imported from {Path(file).name}",
+        **network_overlay(network),
+    }
+    with atomic_path(weights_file) as temporary:
+        torch.save(network.state_dict(), temporary)
+    with atomic_path(overlay_file) as temporary:
+        temporary.write_text(json.dumps(overlay, indent=4) + "\n")
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    logger.info("weights: %s (%s parameters, float32)", weights_file, f"{parameters:,}")
+    logger.info("network: %s\n%s", overlay_file, json.dumps(overlay, indent=4))

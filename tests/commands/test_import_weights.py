@@ -1,0 +1,164 @@
+"""`recon-monai import-weights fastmri`: golden values through files, bundle configuration and command line."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from recon_monai.cli import main
+from recon_monai.networks import NormUNet, SensitivityNetwork, VarNet, load_weights
+from recon_monai.networks.published import network_overlay
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "bundles" / "universal_varnet" / "configs"
+
+
+class Golden(NamedTuple):
+    """Inputs, weights and outputs of fastMRI's own VarNet."""
+
+    kspace: torch.Tensor
+    mask: torch.Tensor
+    reconstruction: torch.Tensor
+    weights: dict[str, torch.Tensor]
+
+
+class Settings:
+    """Stands for a class of another package in a checkpoint."""
+
+
+@pytest.fixture(params=["varnet_even", "varnet_odd"])
+def golden(request: pytest.FixtureRequest) -> Golden:
+    with np.load(ROOT / "tests" / "fixtures" / f"{request.param}.npz") as file:
+        arrays = {name: torch.from_numpy(file[name]) for name in file.files}
+    weights = {
+        name.removeprefix("state_dict/"): value for name, value in arrays.items() if name.startswith("state_dict/")
+    }
+    return Golden(arrays["kspace"], arrays["mask"], arrays["reconstruction"], weights)
+
+
+def as_lightning(weights: dict[str, torch.Tensor]) -> dict[str, object]:
+    state = {f"varnet.{name}": value for name, value in weights.items()}
+    return {
+        "epoch": 49,
+        "global_step": 1000,
+        "state_dict": state | {"loss.w": torch.ones(1, 1, 7, 7)},
+        "hyper_parameters": {"num_cascades": 12, "lr": 3e-4, "lr_step_size": 40},
+        "callbacks": {"ModelCheckpoint": {"best_model_path": "epoch=49.ckpt"}},
+    }
+
+
+def run(*words: object) -> None:
+    main(["import-weights", "fastmri", *map(str, words)])
+
+
+def failure(caplog: pytest.LogCaptureFixture, *words: object) -> str:
+    with pytest.raises(SystemExit) as ended:
+        run(*words)
+    assert ended.value.code == 1
+    return caplog.records[-1].getMessage()
+
+
+@pytest.mark.parametrize("lightning", [False, True], ids=["state-dict", "lightning"])
+@pytest.mark.parametrize("config", ["inference.json", "train.json"])
+def test_imported_weights_reconstruct_as_fastmri_does(
+    golden: Golden, tmp_path: Path, caplog: pytest.LogCaptureFixture, lightning: bool, config: str
+) -> None:
+    torch.save(as_lightning(golden.weights) if lightning else golden.weights, tmp_path / "published.pt")
+    with caplog.at_level(logging.INFO):
+        run(tmp_path / "published.pt", "--output", tmp_path / "model.pt")
+    assert str(tmp_path / "model_network.json") in caplog.text
+    assert '"network_def::num_cascades": 2' in caplog.text
+
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / config), str(tmp_path / "model_network.json")])
+    network = load_weights(parser.get_parsed_content("network_def"), tmp_path / "model.pt").eval()
+    with torch.no_grad():
+        image = network(golden.kspace.to(torch.complex64), golden.mask)[:, 0]
+    error = torch.linalg.vector_norm(image - golden.reconstruction) / torch.linalg.vector_norm(golden.reconstruction)
+    assert float(error) < 1e-5
+
+
+def test_weights_are_a_plain_state_dict_with_its_record(golden: Golden, tmp_path: Path) -> None:
+    torch.save(golden.weights, tmp_path / "published.pt")
+    run(tmp_path / "published.pt", "--output", tmp_path / "new" / "knee.pt")
+    weights = torch.load(tmp_path / "new" / "knee.pt", weights_only=True)
+    assert "_extra_state" in weights
+    assert all(value.dtype in (torch.float32, torch.uint8) for value in weights.values())
+    overlay = json.loads((tmp_path / "new" / "knee_network.json").read_text())
+    widths = golden.weights["cascades.0.model.unet.down_sample_layers.0.layers.0.weight"].shape[0]
+    assert overlay["network_def::refinement::channels"] == widths
+    assert "published.pt" in overlay["_desc_"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["knee.pt", "knee_network.json"]
+
+
+def test_existing_files_are_replaced_only_when_told_so(
+    golden: Golden, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.save(golden.weights, tmp_path / "published.pt")
+    (tmp_path / "model.pt").write_bytes(b"mine")
+    message = failure(caplog, tmp_path / "published.pt", "--output", tmp_path / "model.pt")
+    assert "model.pt exist(s) already; give --overwrite" in message
+    assert (tmp_path / "model.pt").read_bytes() == b"mine"
+    assert not (tmp_path / "model_network.json").exists()
+    run(tmp_path / "published.pt", "--output", tmp_path / "model.pt", "--overwrite")
+    assert "_extra_state" in torch.load(tmp_path / "model.pt", weights_only=True)
+
+
+def test_files_that_would_run_code_are_refused(
+    golden: Golden, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "published.pt"
+    torch.save({**as_lightning(golden.weights), "hyper_parameters": Settings()}, path)
+    message = failure(caplog, path, "--output", tmp_path / "model.pt")
+    assert message.startswith(f"error: {path}: holds an object of type ")
+    assert "Settings, expected tensors and plain values" in message
+    assert "torch.save(checkpoint['state_dict'], 'weights.pt')" in message
+    assert not (tmp_path / "model.pt").exists()
+
+
+def test_damaged_files_end_with_one_sentence(golden: Golden, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "published.pt"
+    torch.save(golden.weights, path)
+    whole = path.read_bytes()
+    for content in (b"", b"<html>404</html>", whole[:100], whole[: len(whole) // 2], whole[:-30], b"\x80\x02."):
+        path.write_bytes(content)
+        message = failure(caplog, path, "--output", tmp_path / "model.pt")
+        assert message.startswith(f"error: {path}: ")
+        assert "download it again" in message or "expected a state dict" in message
+        assert "weights_only" not in message
+    assert not (tmp_path / "model.pt").exists()
+
+
+def test_other_content_is_refused(golden: Golden, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "published.pt"
+    cut = dict(golden.weights)
+    del cut["cascades.1.dc_weight"]
+    bad = {**golden.weights, "cascades.0.dc_weight": torch.tensor([float("nan")])}
+    for content, expected in (
+        ({"conv.weight": torch.zeros(1)}, "no weights of fastMRI's VarNet"),
+        ({"model": golden.weights, "epoch": 3}, "holds ['epoch', 'model'], expected a state dict or a Lightning"),
+        ([1, 2], "holds list, expected a state dict"),
+        ({}, "expected a state dict"),
+        (cut, "cascades.1.data_consistency_weight of shape (1,) is missing"),
+        (bad, "cascades.0.dc_weight holds NaN or infinity"),
+    ):
+        torch.save(content, path)
+        message = failure(caplog, path, "--output", tmp_path / "model.pt")
+        assert message.startswith(f"error: {path}: ")
+        assert expected in message
+    assert "there is no such file" in failure(caplog, tmp_path / "none.pt", "--output", tmp_path / "model.pt")
+
+
+def test_networks_of_other_parts_have_no_overlay() -> None:
+    network = VarNet(1, refinement=lambda: NormUNet(2, 1), sensitivity_network=SensitivityNetwork(2, 1))
+    assert network_overlay(network)["network_def::refinement::pools"] == 1
+    network.cascades[0].refinement.unet = torch.nn.Identity()
+    with pytest.raises(ValueError, match=r"cascades\.0\.refinement\.unet is Identity, expected UNet"):
+        network_overlay(network)
