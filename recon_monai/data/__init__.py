@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from recon_monai.data.anatomy import DEFAULT_ANATOMY_RULES, AnatomyRule, find_anatomy, parse_anatomy_rules
 from recon_monai.data.cache import cache_dir
+from recon_monai.data.checks import CheckLevel, CheckReport, check_files, describe_files
 from recon_monai.data.dataset import FastMRISliceDataset
 from recon_monai.data.fastmri import FastMRIFile, FastMRIFileError, FastMRIInfo, HandleCache
 from recon_monai.data.header import AcquisitionHeader, EncodingLimits
+from recon_monai.data.index import FileIndex, FileRecord
 from recon_monai.data.prepare import (
     PrepareSummary,
     RawSettings,
@@ -22,6 +25,8 @@ from recon_monai.data.prepare import (
     volume_sources,
     write_sources,
 )
+from recon_monai.data.sampling import SliceBatchSampler, VolumeSampler, start_worker
+from recon_monai.data.selection import FileFilter, is_sampled
 from recon_monai.data.splits import SPLIT_FILE, SPLITS, SplitError, read_split, write_split
 from recon_monai.data.writers import (
     FastMRIWriter,
@@ -36,9 +41,13 @@ if TYPE_CHECKING:
     from recon_monai.data.demo import DemoRecipe, built_in_dataset
 
 __all__ = [
+    "DEFAULT_ANATOMY_RULES",
     "SPLITS",
     "SPLIT_FILE",
     "AcquisitionHeader",
+    "AnatomyRule",
+    "CheckLevel",
+    "CheckReport",
     "DemoRecipe",
     "EncodingLimits",
     "FastMRIFile",
@@ -46,19 +55,30 @@ __all__ = [
     "FastMRIInfo",
     "FastMRISliceDataset",
     "FastMRIWriter",
+    "FileFilter",
+    "FileIndex",
+    "FileRecord",
     "HandleCache",
     "PrepareSummary",
     "RawSettings",
     "SimulationSettings",
+    "SliceBatchSampler",
     "SplitError",
+    "VolumeSampler",
     "atomic_path",
     "built_in_dataset",
     "cache_dir",
+    "check_files",
+    "describe_files",
+    "find_anatomy",
     "image_sources",
+    "is_sampled",
+    "parse_anatomy_rules",
     "raw_sources",
     "read_raw",
     "read_split",
     "read_volume",
+    "start_worker",
     "volume_sources",
     "write_fastmri_h5",
     "write_nifti",

@@ -1,4 +1,4 @@
-"""The part of an ISMRMRD header that Cartesian reconstruction needs: sizes, fields of view, acquired lines.
+"""The part of an ISMRMRD header that Cartesian reconstruction needs: sizes, fields of view, acquired lines, body part.
 
 Source: Inati et al., "ISMRM Raw data format: a proposed standard for MRI raw datasets", MRM 77 (2017), 411-421;
 use in fastMRI files: Zbontar et al., arXiv:1811.08839, appendix on the data format.
@@ -34,7 +34,7 @@ class EncodingLimits(NamedTuple):
 
 @dataclass(frozen=True)
 class AcquisitionHeader:
-    """Geometry of one Cartesian acquisition. What a file does not say is ``None``.
+    """Geometry of one Cartesian acquisition, and of what it is. What a file does not say is ``None``.
 
     In arrays of k-space ``(..., H, W)`` the readout x runs along H and the phase encoding y along W.
 
@@ -45,6 +45,8 @@ class AcquisitionHeader:
         recon_fov: field of view (x, y, z) of the reconstructed image in mm; z is the slice thickness for 2-D scans.
         phase_limits: limits of ``kspace_encoding_step_1``.
         resonance_frequency: proton resonance frequency in Hz.
+        body_part: ``bodyPartExamined`` of the study, for example ``HEAD``.
+        protocol: ``protocolName`` of the measurement, as the operator called it.
     """
 
     encoded_matrix: tuple[int, int, int] | None = None
@@ -53,6 +55,8 @@ class AcquisitionHeader:
     recon_fov: tuple[float, float, float] | None = None
     phase_limits: EncodingLimits | None = None
     resonance_frequency: int | None = None
+    body_part: str | None = None
+    protocol: str | None = None
 
     @classmethod
     def from_xml(cls, document: bytes | str) -> AcquisitionHeader:
@@ -86,18 +90,23 @@ class AcquisitionHeader:
             recon_fov=_triple(_numbers(root, f"{recon}/fieldOfView_mm", _AXES)),
             phase_limits=None if limits is None else EncodingLimits(*(int(value) for value in limits)),
             resonance_frequency=None if frequency is None else int(frequency[0]),
+            body_part=_text(root, "studyInformation/bodyPartExamined"),
+            protocol=_text(root, "measurementInformation/protocolName"),
         )
 
     def to_xml(self) -> bytes:
         """Write the header as an ISMRMRD document that ISMRMRD's own library parses.
 
         Parts that are ``None`` are left out, except the resonance frequency, which the schema demands (0 stands for
-        unknown). The document fulfills the schema completely if all matrices and fields of view are known.
+        unknown). The protocol is left out too: the schema wants the patient's position beside it. The document
+        fulfills the schema completely if all matrices and fields of view are known.
 
         Returns:
             The XML text in UTF-8.
         """
         root = ElementTree.Element("ismrmrdHeader", {"xmlns": NAMESPACE})
+        if self.body_part is not None:
+            _append(ElementTree.SubElement(root, "studyInformation"), "bodyPartExamined", self.body_part)
         conditions = ElementTree.SubElement(root, "experimentalConditions")
         _append(conditions, "H1resonanceFrequency_Hz", self.resonance_frequency or 0)
         encoding = ElementTree.SubElement(root, "encoding")
@@ -168,6 +177,11 @@ def _numbers(root: ElementTree.Element, path: str, names: tuple[str, ...]) -> tu
             raise ValueError(f"the ISMRMRD header holds {text!r} at {path}/{name}, expected a finite number")
         values.append(value)
     return tuple(values)
+
+
+def _text(root: ElementTree.Element, path: str) -> str | None:
+    """The text at ``path`` in any namespace; None if it is missing or empty."""
+    return (root.findtext("/".join(f"{{*}}{part}" for part in path.split("/"))) or "").strip() or None
 
 
 def _triple(values: tuple[float, ...] | None) -> tuple[float, float, float] | None:

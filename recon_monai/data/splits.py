@@ -1,8 +1,8 @@
 """Which files belong to training, validation and test.
 
 A data set folder holds ``split.json`` (written by :func:`write_split`, or file by file by `recon-monai prepare`), or is
-a fastMRI tree with folders whose names end in ``train``, ``val`` or ``test``. A single file or a flat folder serves for
-inference.
+a fastMRI tree with folders whose names end in ``train``, ``val`` or ``test``, or a tree of the paired layout
+(``train/kspace`` beside ``train/image``). A single file or a flat folder serves for inference.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import math
 import numbers
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from recon_monai.data.fastmri.paired import nominal_acceleration
+from recon_monai.data.folders import data_files, part_folders
 from recon_monai.data.writers import atomic_path
 from recon_monai.physics import keyed_seed
 
@@ -44,24 +45,46 @@ class SplitError(ValueError):
     """A data set folder does not say, or says wrongly, which files belong to a split."""
 
 
-def read_split(dataset_dir: str | Path, split: str) -> list[Path]:
+def read_split(dataset_dir: str | Path | Sequence[str | Path], split: str) -> list[Path]:
     """Files of one split of a data set.
 
     Args:
         dataset_dir: a folder with ``split.json``; or a fastMRI tree (folders whose names end in ``train``, ``val``,
-            ``test``, or such a folder itself); for ``split="all"`` also a single ``.h5`` file or a flat folder.
+            ``test``, or such a folder itself; in the paired layout these hold ``kspace`` and ``image``, or ``acc4`` and
+            ``acc8`` with them, and ``leaderboard`` is the test part); for ``split="all"`` also a single ``.h5`` file
+            or a flat folder. Or a list of these, all of which have to hold the split.
         split: ``"train"``, ``"val"``, ``"test"`` or ``"all"``.
 
     Returns:
-        The files, in the order of ``split.json``, else sorted; never empty.
+        The files, folder by folder, in the order of ``split.json``, else sorted; never empty.
 
     Raises:
-        SplitError: if the folder, the split or listed files are missing, if the split is empty, if a listed name
-            leaves the folder, or if a file or subject is in two splits.
+        SplitError: if a folder, the split or listed files are missing, if the split is empty, if a listed name
+            leaves its folder, if a file or subject is in two splits, or if two files have the same name (which only
+            those in different folders ``acc4``, ``acc8`` of the paired layout may).
     """
     if split not in (*SPLITS, "all"):
         raise SplitError(f"split is {split!r}, expected one of {[*SPLITS, 'all']}")
-    root = Path(dataset_dir)
+    given = [dataset_dir] if isinstance(dataset_dir, str | Path) else dataset_dir
+    if not isinstance(given, Sequence) or not given or not all(isinstance(root, str | Path) for root in given):
+        raise SplitError(f"dataset_dir is {dataset_dir!r}, expected a folder or a list of folders")
+    files = [file for root in given for file in _files_of_root(Path(root), split)]
+    names: dict[tuple[str, int | None], Path] = {}
+    twice = []
+    for path in files:
+        # volumes are told apart by file name and acceleration, which in the paired layout the folder may say
+        other = names.setdefault((path.name, nominal_acceleration(path)), path)
+        if other is not path:
+            twice.append(f"{path.name} ({other.parent} and {path.parent})")
+    if twice:
+        raise SplitError(
+            f"{', '.join(map(str, given))}: several files of the split {split!r} are called {_some(twice)}; "
+            "results are kept by file name, so give one folder (for example only the multicoil one) or rename the files"
+        )
+    return files
+
+
+def _files_of_root(root: Path, split: str) -> list[Path]:
     if not root.exists():
         raise SplitError(f"{root} does not exist; give a folder of fastMRI .h5 files as dataset_dir")
     if root.is_file():
@@ -71,12 +94,6 @@ def read_split(dataset_dir: str | Path, split: str) -> list[Path]:
     files = _listed_files(root, split) if (root / SPLIT_FILE).exists() else _folder_files(root, split)
     if not files:
         raise SplitError(f"{root}: the split {split!r} holds no .h5 file; add files to it or choose another split")
-    twice = [name for name, count in Counter(path.name for path in files).items() if count > 1]
-    if twice:
-        raise SplitError(
-            f"{root}: several files of the split {split!r} are called {_some(twice)}; results are kept by file name, "
-            "so give one folder (for example only the multicoil one) or rename the files"
-        )
     return files
 
 
@@ -293,8 +310,7 @@ def _check_inside(root: Path, name: str) -> None:
 
 def _folder_files(root: Path, split: str) -> list[Path]:
     wanted = SPLITS if split == "all" else (split,)
-    candidates = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
-    folders = [path for path in candidates if any(_is_folder_of(path, part) for part in wanted)]
+    folders = sorted({folder for part in wanted for folder in part_folders(root, part)})
     if not folders and split == "all":
         folders = [root]
     if not folders:
@@ -302,12 +318,7 @@ def _folder_files(root: Path, split: str) -> list[Path]:
             f"{root} holds neither {SPLIT_FILE} nor a folder whose name ends in {split!r} (like multicoil_{split}); "
             "prepare the data set first, or give the fastMRI folder as dataset_dir"
         )
-    # a name that starts with a dot is a file that is still being written
-    return sorted(path for folder in folders for path in folder.glob("*.h5") if not path.name.startswith("."))
-
-
-def _is_folder_of(path: Path, split: str) -> bool:
-    return re.search(rf"(^|[^a-z]){split}$", path.resolve().name.lower()) is not None
+    return [file for folder in folders for file in data_files(folder)]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -13,7 +13,10 @@ import pytest
 import torch
 from monai.data import DataLoader, Dataset, partition_dataset
 
-from recon_monai.data import FastMRIFile, FastMRIFileError, FastMRISliceDataset
+from recon_monai.data import FastMRIFile, FastMRIFileError, FastMRISliceDataset, write_fastmri_h5
+from recon_monai.networks import VarNet
+from recon_monai.physics import RandomMask, fft2c
+from recon_monai.transforms import Undersampled, ZeroFilledd
 
 SLICES, COILS, ROWS, COLUMNS = 4, 3, 8, 6
 
@@ -68,7 +71,7 @@ def test_item(tmp_path: Path) -> None:
     item = dataset[2]
     assert set(item) == {
         *("kspace", "target", "maximum", "file", "path", "slice", "first_slice"),
-        *("num_slices", "anatomy", "acquisition", "source"),
+        *("num_slices", "coils", "anatomy", "acquisition", "source"),
         *("output_size", "padding", "voxel_size"),
     }
     np.testing.assert_array_equal(item["kspace"].numpy(), kspace_of(1)[2])
@@ -254,6 +257,74 @@ def test_errors_name_the_file(files: list[Path], tmp_path: Path) -> None:
     files[1].unlink()
     with pytest.raises(FastMRIFileError, match=r"file01\.h5: the file does not exist"):
         dataset.load(dataset.data[SLICES])
+
+
+def test_shape_keys_tell_what_can_be_collated_without_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(name: str, coils: int, width: int, *, single: bool = False, target: int = 0, mask: bool = False) -> Path:
+        with h5py.File(tmp_path / name, "w") as file:
+            file["kspace"] = np.ones((2, 8, width) if single else (2, coils, 8, width), np.complex64)
+            if target:
+                file["reconstruction_esc" if single else "reconstruction_rss"] = np.ones((2, target, 4), np.float32)
+            if mask:
+                file["mask"] = np.ones(width)
+        return tmp_path / name
+
+    files = [
+        write("a.h5", 3, 6),
+        write("b.h5", 3, 6),
+        write("wide.h5", 3, 7),
+        write("coils.h5", 1, 6),
+        write("single.h5", 1, 6, single=True),
+        write("target.h5", 3, 6, target=4),
+        write("tall.h5", 3, 6, target=5),
+        write("mask.h5", 3, 6, mask=True),
+    ]
+    dataset = FastMRISliceDataset(files)
+    assert [entry["coils"] for entry in dataset.data[::2]] == [3, 3, 3, 1, 1, 3, 3, 3]
+    items = [dataset[index] for index in range(len(dataset))]
+    dataset.close()
+    monkeypatch.setattr(h5py, "File", lambda *args: pytest.fail("a file was opened"))
+    keys = [dataset.shape_key(index) for index in range(len(dataset))]
+    arrays = ("kspace", "target", "mask", "output_size", "voxel_size", "padding")
+    for key, item in zip(keys, items, strict=True):
+        for other, twin in zip(keys, items, strict=True):
+            same = item.keys() == twin.keys() and all(item[n].shape == twin[n].shape for n in arrays if n in item)
+            same = same and torch.equal(item["output_size"], twin["output_size"])
+            assert (key == other) == same
+    # after partitioning, as well
+    dataset.data = dataset.data[6:]
+    assert [dataset.shape_key(0), dataset.shape_key(-1)] == [keys[6], keys[-1]]
+
+
+def test_single_coil_files_end_to_end(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    image = rng.normal(size=(3, 24, 20)) + 1j * rng.normal(size=(3, 24, 20))
+    kspace = fft2c(torch.from_numpy(image).to(torch.complex64)).numpy()
+    target = np.abs(image[:, 4:20, 2:18]).astype(np.float32)
+    path = write_fastmri_h5(tmp_path / "knee.h5", kspace=kspace, target=target, attributes={"acquisition": "CORPD_FBK"})
+    with h5py.File(path) as file:
+        assert sorted(file) == ["kspace", "reconstruction_esc"]
+    item = FastMRISliceDataset([path], ZeroFilledd())[1]
+    assert item["kspace"].shape == (1, 24, 20)
+    assert (item["coils"], item["anatomy"]) == (1, "knee")
+    # one coil, fully sampled: the zero-filled image is the target
+    torch.testing.assert_close(item["zero_filled"], item["target"], atol=1e-5, rtol=1e-4)
+    masked = FastMRISliceDataset([path], Undersampled(RandomMask([0.3], [2])))[1]
+    network = VarNet(num_cascades=1, channels=2, sensitivity_channels=2, pools=2).eval()
+    with torch.no_grad():
+        image = network(masked["kspace"][None], masked["mask"][None])
+    assert image.shape == (1, 1, 24, 20)
+    assert bool(image.isfinite().all())
+    assert float(image.max()) > 0
+
+
+def test_volumes_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
+    files = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        files.append(make(tmp_path / name, 1))
+    with pytest.raises(ValueError, match=r"one/file01\.h5 and .*two/file01\.h5 have the same name and acceleration"):
+        FastMRISliceDataset(files)
 
 
 def test_impossible_arguments(files: list[Path]) -> None:

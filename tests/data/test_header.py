@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -94,7 +95,20 @@ def test_voxel_size_is_row_column_slice() -> None:
     assert math.isnan(sizes[2])
 
 
-@pytest.mark.parametrize("header", [FULL, AcquisitionHeader(), AcquisitionHeader(recon_matrix=(3, 2, 1))])
+def test_body_part_and_protocol() -> None:
+    study = "<studyInformation><studyID>1</studyID><bodyPartExamined> KNEE </bodyPartExamined></studyInformation>"
+    measurement = "<measurementInformation><protocolName>t2 cor</protocolName></measurementInformation>"
+    document = KNEE.replace("<experimentalConditions>", f"{study}{measurement}<experimentalConditions>")
+    header = AcquisitionHeader.from_xml(document)
+    assert (header.body_part, header.protocol) == ("KNEE", "t2 cor")
+    empty = AcquisitionHeader.from_xml(document.replace(" KNEE ", " ").replace("t2 cor", ""))
+    assert empty == FULL
+
+
+@pytest.mark.parametrize(
+    "header",
+    [FULL, AcquisitionHeader(), AcquisitionHeader(recon_matrix=(3, 2, 1)), AcquisitionHeader(body_part="HEAD")],
+)
 def test_round_trip(header: AcquisitionHeader) -> None:
     read = AcquisitionHeader.from_xml(header.to_xml())
     frequency = header.resonance_frequency or 0
@@ -103,7 +117,9 @@ def test_round_trip(header: AcquisitionHeader) -> None:
 
 def test_the_library_of_ismrmrd_reads_it() -> None:
     xsd = pytest.importorskip("ismrmrd.xsd")
-    encoding = xsd.CreateFromDocument(FULL.to_xml()).encoding[0]
+    read = xsd.CreateFromDocument(replace(FULL, body_part="KNEE").to_xml())
+    assert read.studyInformation.bodyPartExamined == "KNEE"
+    encoding = read.encoding[0]
     matrix, fov = encoding.encodedSpace.matrixSize, encoding.reconSpace.fieldOfView_mm
     assert (matrix.x, matrix.y, matrix.z) == FULL.encoded_matrix
     assert (fov.x, fov.y, fov.z) == FULL.recon_fov

@@ -90,6 +90,27 @@ def test_fastmri_tree(tmp_path: Path) -> None:
         read_split(tmp_path, "train")
 
 
+def test_several_roots(tmp_path: Path) -> None:
+    make(tmp_path, "brain/multicoil_train/b.h5", "knee/multicoil_train/k.h5", "knee/multicoil_val/v.h5")
+    make(tmp_path, "own/x.h5", "own/y.h5")
+    (tmp_path / "own" / "split.json").write_text('{"train": ["y.h5"], "val": ["x.h5"]}')
+    roots = [tmp_path / name for name in ("knee", "brain", "own")]
+    found = [path.relative_to(tmp_path).as_posix() for path in read_split(roots, "train")]
+    assert found == ["knee/multicoil_train/k.h5", "brain/multicoil_train/b.h5", "own/y.h5"]
+    assert read_split([str(roots[2]), tmp_path / "knee"], "val") == [
+        tmp_path / "own" / "x.h5",
+        tmp_path / "knee" / "multicoil_val" / "v.h5",
+    ]
+    with pytest.raises(SplitError, match=r"brain holds neither split\.json nor a folder whose name ends in 'val'"):
+        read_split(roots, "val")
+    make(tmp_path, "brain/multicoil_train/y.h5")
+    with pytest.raises(SplitError, match=r"called y\.h5 \(.*brain/multicoil_train and .*own\); results are kept"):
+        read_split(roots, "train")
+    for wrong in ([], [3], 3, None):
+        with pytest.raises(SplitError, match="expected a folder or a list of folders"):
+            read_split(wrong, "train")  # type: ignore[arg-type]
+
+
 def test_single_file_and_flat_folder_serve_for_inference(tmp_path: Path) -> None:
     make(tmp_path, "b.h5", "a.h5")
     assert read_split(tmp_path / "a.h5", "all") == [tmp_path / "a.h5"]

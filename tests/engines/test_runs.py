@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 import torch
 
-from recon_monai.engines import find_weights
+from recon_monai.engines import find_weights, name_run
 
 
 def small(width: int = 3) -> torch.nn.Module:
@@ -51,3 +52,31 @@ def test_missing_files_are_named(tmp_path):
     run(tmp_path, "other size", small(4))
     with pytest.raises(FileNotFoundError, match=r"1 of another.*run the training first"):
         find_weights(str(tmp_path), small())
+
+
+def state(root, name: str, *, age: int, finished: bool = False) -> None:
+    folder = root / "eval" / name
+    folder.mkdir(parents=True)
+    (folder / "last.pt").write_bytes(b"state")
+    os.utime(folder / "last.pt", (1e9 - age, 1e9 - age))
+    if finished:
+        (folder / "finished.json").write_text("{}")
+
+
+def test_names_of_new_and_continued_runs(tmp_path):
+    state(tmp_path, "older", age=50)
+    state(tmp_path, "newer", age=20)
+    state(tmp_path, "finished", age=10, finished=True)
+    assert re.fullmatch(r"train-\d{8}-\d{6}", name_run(str(tmp_path)))
+    assert name_run(str(tmp_path), "evaluation").startswith("evaluation-")
+    assert name_run(str(tmp_path), resume=True) == "newer"
+    assert name_run(str(tmp_path), resume="older") == "older"
+    assert name_run(str(tmp_path), resume=str(tmp_path / "eval" / "finished")) == "finished"
+
+
+def test_nothing_to_continue_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="no unfinished run below .* leave --resume away"):
+        name_run(str(tmp_path), resume=True)
+    state(tmp_path, "some", age=1)
+    with pytest.raises(ValueError, match=r"--resume other: .* holds no last\.pt; runs that do: some"):
+        name_run(str(tmp_path), resume="other")

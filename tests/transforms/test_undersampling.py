@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 from monai.data import DataLoader, Dataset
 from monai.transforms import Compose
 
-from recon_monai.physics import EquispacedFractionMask, RandomMask, fft2c, ifft2c, rss, seed_from_name
+from recon_monai.physics import (
+    EquispacedFractionMask,
+    MaskKind,
+    RandomMask,
+    create_mask,
+    fft2c,
+    ifft2c,
+    rss,
+    seed_from_name,
+)
 from recon_monai.transforms import Undersampled, ZeroFilledd, set_epoch
 
 MASK = RandomMask(center_fractions=[0.08, 0.04], accelerations=[4, 8])
@@ -141,3 +151,18 @@ def test_zero_filled_of_an_image_is_that_image():
     image = torch.rand(1, 20, 64).to(torch.complex64)
     result = ZeroFilledd()(item(kspace=fft2c(image)))
     torch.testing.assert_close(result["zero_filled"], image.abs(), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", get_args(MaskKind))
+def test_every_mask_serves(kind):
+    mask = create_mask(kind, [0.2], [2])
+    result = Undersampled(mask)(item(padding=torch.tensor([10, 50])))
+    expected = mask((20, 64), seed=seed_from_name("a.h5")).mask
+    assert result["mask"].shape == ((1, 20, 64) if kind == "poisson" else (1, 1, 64))
+    assert torch.equal(result["mask"][..., 10:50], expected[..., 10:50])
+    assert not result["mask"][..., :10].any()
+    assert not result["mask"][..., 50:].any()
+    assert result["effective_acceleration"] == pytest.approx(1 / result["mask"].float().mean().item())
+    sampled = result["mask"].expand(2, 20, 64)
+    assert torch.equal(result["kspace"][sampled], item()["kspace"][sampled])
+    assert result["kspace"][~sampled].abs().max() == 0
