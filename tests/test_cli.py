@@ -57,7 +57,19 @@ def test_prepare_raw(tmp_path):
         (["--plane", "oblique"], "plane is 'oblique', expected one of axial"),
         (["--matrix", "7"], "matrix is 7, expected an even number"),
         (["--kind", "raw"], "cannot be read as a numpy file"),
-        (["--kind", "dicom"], "kind is 'dicom', expected auto"),
+        (["--kind", "dicom"], "no such file, or no DICOM file in that folder"),
+        (["--kind", "mat"], "kind is 'mat', expected auto, volumes, dicom"),
+        (["--series", "T1"], "--series chooses among DICOM series, but the inputs are volumes"),
+        (["--prewhiten"], "--prewhiten is for raw arrays, but the inputs are volumes"),
+        (["--prewhiten", "yes"], "prewhiten is 'yes', expected --prewhiten without a value"),
+        (["--compress_coils", "4"], "--compress_coils is for raw arrays, but the inputs are volumes"),
+        (["--compress_coils", "few"], "compress_coils is 'few', expected a whole number of at least 1"),
+        (["--compression", "pca"], "compression is 'pca', expected one of svd, gcc"),
+        (["--noise_scan", "none.npy"], "none.npy: no such file (--noise_scan)"),
+        (
+            ["--axes", "coils,phase,readout", "--kind", "raw"],
+            "'coils' is unknown, expected slice, coil, readout, phase",
+        ),
         (["--voxel_size", "2"], "voxel_size is 2, expected three lengths"),
         (["--split", "training"], "split is 'training', expected one of train"),
         (["--coils", "abc"], "coils is 'abc', expected a whole number of at least 1, for example --coils"),
@@ -139,5 +151,5 @@ def test_help_as_a_module():
         [sys.executable, "-m", "recon_monai", "--help"], capture_output=True, text=True, check=True, timeout=60
     )
     shown = done.stdout + done.stderr
-    assert "recon-monai COMMAND" in shown
+    assert "recon-monai GROUP | COMMAND" in shown
     assert "prepare" in shown

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from recon_monai.commands.check import check
+from recon_monai.commands.import_weights import import_fastmri
 from recon_monai.commands.prepare import prepare
+from recon_monai.commands.repack import repack
 from recon_monai.commands.tune_cg_sense import tune_cg_sense
 
-__all__ = ["COMMANDS", "prepare", "tune_cg_sense"]
+__all__ = ["COMMANDS", "check", "import_fastmri", "prepare", "repack", "tune_cg_sense"]
 
-COMMANDS = {"prepare": prepare, "tune_cg_sense": tune_cg_sense}
+COMMANDS = {
+    "check": check,
+    "import_weights": {"fastmri": import_fastmri},
+    "prepare": prepare,
+    "repack": repack,
+    "tune_cg_sense": tune_cg_sense,
+}
 """Name on the command line to function, or to a dictionary of functions for a group of commands."""

@@ -27,7 +27,7 @@ def tune_cg_sense(
         output: JSON file that gets the best setting per acceleration and the table of all that were tried.
         accelerations: nominal accelerations, for example 4,8 or 4.
         center_fractions: fraction of calibration lines for each of them.
-        mask: random, equispaced or equispaced_fraction.
+        mask: kind of mask, for example random, equispaced_fraction, magic, gaussian or poisson (docs/masks.md).
         max_slices: use this many central slices of each volume.
     """
     from recon_monai.data.prepare.checks import check_integer

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from recon_monai.physics.calibration import CalibrationError, CalibrationRule, calibration_mask, infer_mask
+from recon_monai.physics.coil_compression import (
+    CoilCompression,
+    compress_coils,
+    geometric_compression,
+    svd_compression,
+)
+from recon_monai.physics.coil_map_fit import CoilMapFit, fit_coil_maps
 from recon_monai.physics.coils import expand, normalize_maps, reduce, rss
 from recon_monai.physics.fourier import decenter, decenter_mask, fft2c, ifft2c, recenter
 from recon_monai.physics.masks import (
     EquispacedFractionMask,
     EquispacedMask,
+    GaussianMask,
+    MagicFractionMask,
+    MagicMask,
     MaskKind,
+    PoissonMask,
     RandomMask,
     SampledMask,
     SamplingMask,
@@ -25,30 +36,42 @@ from recon_monai.physics.simulation import (
     simulate_noise_covariance,
     simulate_phase,
 )
+from recon_monai.physics.whitening import noise_covariance, prewhiten
 
 __all__ = [
     "CalibrationError",
     "CalibrationRule",
+    "CoilCompression",
+    "CoilMapFit",
     "EquispacedFractionMask",
     "EquispacedMask",
+    "GaussianMask",
+    "MagicFractionMask",
+    "MagicMask",
     "MaskKind",
+    "PoissonMask",
     "RandomMask",
     "SampledMask",
     "SamplingMask",
     "SenseOperator",
     "calibration_mask",
     "center_crop_or_pad",
+    "compress_coils",
     "correlated_noise",
     "create_mask",
     "decenter",
     "decenter_mask",
     "expand",
     "fft2c",
+    "fit_coil_maps",
+    "geometric_compression",
     "ifft2c",
     "infer_mask",
     "keyed_generator",
     "keyed_seed",
+    "noise_covariance",
     "normalize_maps",
+    "prewhiten",
     "recenter",
     "reduce",
     "rss",
@@ -57,5 +80,6 @@ __all__ = [
     "simulate_kspace",
     "simulate_noise_covariance",
     "simulate_phase",
+    "svd_compression",
     "truncate_kspace",
 ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recon_monai.data.prepare.acquisition import Acquisition, KspaceSlice, cartesian_header
 from recon_monai.data.prepare.checks import check_integer, check_number
+from recon_monai.data.prepare.measured_coils import MeasuredCoils
 from recon_monai.physics import (
     center_crop_or_pad,
     fft2c,
@@ -124,7 +125,9 @@ def select_slices(images: NDArray[np.float32], settings: SimulationSettings, ref
     return kept[start : start + settings.max_slices]
 
 
-def simulate_acquisition(volume: ImageVolume, settings: SimulationSettings) -> Acquisition:
+def simulate_acquisition(
+    volume: ImageVolume, settings: SimulationSettings, measured: MeasuredCoils | None = None
+) -> Acquisition:
     """Simulate a fully sampled multi-coil acquisition of a volume.
 
     The file's name and the seed decide coil maps and noise covariance, which all slices share; phase and noise are
@@ -135,6 +138,9 @@ def simulate_acquisition(volume: ImageVolume, settings: SimulationSettings) -> A
     Args:
         volume: magnitude images.
         settings: see `SimulationSettings`.
+        measured: coil maps and noise covariance to use in place of drawn ones, and with them the number of coils. The
+            maps are stretched over the field of view; only the proportions of the covariance are used, as
+            `settings.noise` sets the level.
 
     Returns:
         The acquisition, whose slices are simulated as they are asked for.
@@ -155,11 +161,13 @@ def simulate_acquisition(volume: ImageVolume, settings: SimulationSettings) -> A
     size = (row * full[0] / shape[0], column * full[1] / shape[1], between * _spacing(indices))
     attributes = {
         "source": "simulated",
-        "coils": settings.coils,
+        "coils": settings.coils if measured is None else measured.coils,
         "noise": float(settings.noise),
         "slice_indices": np.asarray(indices),
+        **({} if measured is None else measured.attributes),
     }
-    slices = _slices(replace(volume, images=volume.images[indices]), indices, shape, settings, reference)
+    chosen = replace(volume, images=volume.images[indices])
+    slices = _slices(chosen, indices, shape, settings, reference, measured)
     return Acquisition(slices, cartesian_header(shape, size, settings.readout_oversampling), attributes=attributes)
 
 
@@ -184,11 +192,14 @@ def _spacing(indices: Sequence[int]) -> float:
 
 
 def _slices(
-    volume: ImageVolume, indices: Sequence[int], shape: tuple[int, int], settings: SimulationSettings, reference: float
+    volume: ImageVolume,
+    indices: Sequence[int],
+    shape: tuple[int, int],
+    settings: SimulationSettings,
+    reference: float,
+    measured: MeasuredCoils | None,
 ) -> Iterator[KspaceSlice]:
-    per_file = keyed_generator("prepare", settings.seed, volume.name)
-    maps = normalize_maps(simulate_coil_maps(settings.coils, shape, per_file))
-    covariance = simulate_noise_covariance(settings.coils, per_file)
+    maps, covariance = _coils(volume.name, shape, settings, measured)
     for index, image in zip(indices, volume.images, strict=True):
         generator = keyed_generator("prepare", settings.seed, volume.name, index)
         kspace = simulate_kspace(
@@ -202,6 +213,20 @@ def _slices(
         )
         target = rss(center_crop_or_pad(ifft2c(kspace), shape), dim=0)[0]
         yield kspace.numpy(), target.numpy()
+
+
+def _coils(
+    name: str, shape: tuple[int, int], settings: SimulationSettings, measured: MeasuredCoils | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Coil maps `(coil, H, W)` and noise covariance of mean variance 1, measured where they were."""
+    per_file = keyed_generator("prepare", settings.seed, name)
+    count = settings.coils if measured is None else measured.coils
+    maps = None if measured is None else measured.maps(shape)
+    if maps is None:
+        maps = normalize_maps(simulate_coil_maps(count, shape, per_file))
+    if measured is None or measured.covariance is None:
+        return maps, simulate_noise_covariance(count, per_file)
+    return maps, measured.covariance / measured.covariance.diagonal().real.mean()
 
 
 def _truncate(image: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:

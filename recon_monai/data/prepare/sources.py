@@ -1,12 +1,9 @@
-"""Find the input files and turn each kind of input into sources to be written."""
+"""Turn each kind of input into sources to be written."""
 
 from __future__ import annotations
 
-import glob
 import math
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,142 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recon_monai.data.prepare.acquisition import Acquisition, Source
+from recon_monai.data.prepare.dicom_series import DicomSeries, find_series, read_series
 from recon_monai.data.prepare.images import read_image_stacks
+from recon_monai.data.prepare.measured_coils import MeasuredCoils
+from recon_monai.data.prepare.naming import Naming
+from recon_monai.data.prepare.processing import RawProcessing
 from recon_monai.data.prepare.raw import RawSettings, read_raw
 from recon_monai.data.prepare.simulate import ImageVolume, SimulationSettings, simulate_acquisition
-from recon_monai.data.prepare.volumes import NIFTI_SUFFIXES, read_volume, volume_stem
+from recon_monai.data.prepare.volumes import check_plane, read_volume, volume_stem
 
-__all__ = ["KINDS", "Naming", "expand_inputs", "find_kind", "image_sources", "raw_sources", "volume_sources"]
-
-KINDS = ("volumes", "images", "raw")
-
-_NUMPY_SUFFIXES = (".npy", ".npz")
-_BIDS_SUBJECT = re.compile(r"(?:^|_)(sub-[A-Za-z0-9]+)(?=_|$)")
-
-
-@dataclass(frozen=True)
-class Naming:
-    """Where the names of files and subjects come from.
-
-    A subject is, in this order: `subject`; the first group (or the whole match) of `subject_regex` in the file name;
-    the BIDS label `sub-XX` in it; the file name without suffix.
-
-    Args:
-        subject: the subject of all inputs.
-        subject_regex: regular expression searched in the file name.
-        prefix: put before file names and subjects, to keep data sets apart whose names are alike.
-    """
-
-    subject: str | None = None
-    subject_regex: str | None = None
-    prefix: str | None = None
-
-    def subject_of(self, path: Path, stem: str) -> str:
-        """Subject of a file.
-
-        Args:
-            path: the file.
-            stem: its name without suffix.
-
-        Returns:
-            The subject with the prefix.
-
-        Raises:
-            ValueError: if the regular expression is wrong or does not match.
-        """
-        if self.subject is not None:
-            return self.named(str(self.subject))
-        if self.subject_regex is not None:
-            try:
-                found = re.search(self.subject_regex, path.name)
-            except re.error as error:
-                raise ValueError(
-                    f"subject_regex {self.subject_regex!r} is not a regular expression: {error}"
-                ) from error
-            if found is None:
-                raise ValueError(f"{path}: subject_regex {self.subject_regex!r} does not match the file name")
-            return self.named(found.group(1) if found.re.groups else found.group(0))
-        bids = _BIDS_SUBJECT.search(stem)
-        return self.named(bids.group(1) if bids else stem)
-
-    def named(self, name: str) -> str:
-        """The name with the prefix, fit for a file name."""
-        joined = name if self.prefix is None else f"{self.prefix}_{name}"
-        return re.sub(r"[^\w.+-]", "_", joined).lstrip(".")
-
-
-def expand_inputs(inputs: Sequence[str | Path]) -> list[Path]:
-    """Files named by paths, folders and glob patterns, sorted within each.
-
-    Args:
-        inputs: files, folders (their NIfTI and numpy files) and patterns such as `data/sub-*_T1w.nii.gz`.
-
-    Returns:
-        Files without repetition.
-
-    Raises:
-        FileNotFoundError: if an input matches no file.
-        ValueError: if nothing was given.
-    """
-    if not inputs:
-        raise ValueError("no input was given; name files, folders or patterns, for example data/sub-*_T1w.nii.gz")
-    found: dict[Path, None] = {}
-    for entry in map(str, inputs):
-        files = sorted(_matches(entry))
-        if not files:
-            raise FileNotFoundError(
-                f"{entry}: no such file, or no {', '.join((*NIFTI_SUFFIXES, *_NUMPY_SUFFIXES))} file in that folder"
-            )
-        found.update(dict.fromkeys(files))
-    return list(found)
-
-
-def _matches(entry: str) -> Iterator[Path]:
-    path = Path(entry).expanduser()
-    if path.is_dir():
-        yield from (p for p in path.iterdir() if p.name.endswith((*NIFTI_SUFFIXES, *_NUMPY_SUFFIXES)))
-    elif path.exists():
-        yield path
-    else:
-        yield from (Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
-
-
-def find_kind(paths: Sequence[Path]) -> str:
-    """Kind of the inputs: `volumes` (NIfTI), `images` (real numpy arrays) or `raw` (a complex `.npy` array).
-
-    Args:
-        paths: input files.
-
-    Returns:
-        One of `KINDS`.
-
-    Raises:
-        ValueError: if a file is of no known kind or the kinds are mixed.
-    """
-    kinds = {path: _kind_of(path) for path in paths}
-    if len(set(kinds.values())) > 1:
-        examples = {kind: path for path, kind in kinds.items()}
-        listed = ", ".join(f"{path} ({kind})" for kind, path in sorted(examples.items()))
-        raise ValueError(f"the inputs are of different kinds: {listed}; prepare one kind at a time")
-    return kinds[paths[0]]
-
-
-def _kind_of(path: Path) -> str:
-    if path.name.endswith(NIFTI_SUFFIXES):
-        return "volumes"
-    if path.suffix == ".npz":
-        return "images"
-    if path.suffix == ".npy":
-        try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise ValueError(f"{path}: cannot be read as a numpy file of plain arrays ({error})") from error
-        return "raw" if np.iscomplexobj(array) else "images"
-    raise ValueError(f"{path}: unknown kind of file, expected {', '.join((*NIFTI_SUFFIXES, *_NUMPY_SUFFIXES))}")
+__all__ = ["dicom_sources", "image_sources", "raw_sources", "volume_sources"]
 
 
 def volume_sources(
-    paths: Sequence[Path], naming: Naming, settings: SimulationSettings, *, plane: str, frame: int | None
+    paths: Sequence[Path],
+    naming: Naming,
+    settings: SimulationSettings,
+    *,
+    plane: str,
+    frame: int | None,
+    measured: MeasuredCoils | None = None,
 ) -> list[Source]:
     """One source per NIfTI volume; its name is that of the file and the plane.
 
@@ -159,19 +40,64 @@ def volume_sources(
         settings: see `SimulationSettings`.
         plane: see `read_volume`.
         frame: see `read_volume`.
+        measured: see `simulate_acquisition`.
 
     Returns:
         The sources.
     """
 
     def load(path: Path, name: str) -> Acquisition:
-        return simulate_acquisition(read_volume(path, name=name, plane=plane, frame=frame), settings)
+        return simulate_acquisition(read_volume(path, name=name, plane=plane, frame=frame), settings, measured)
 
     sources = []
     for path in paths:
         stem = volume_stem(path)
         name = naming.named(f"{stem}_{plane}")
         sources.append(Source(name, naming.subject_of(path, stem), str(path), partial(load, path, name)))
+    return sources
+
+
+def dicom_sources(
+    paths: Sequence[Path],
+    naming: Naming,
+    settings: SimulationSettings,
+    *,
+    plane: str,
+    frame: int | None,
+    series: str | None = None,
+    measured: MeasuredCoils | None = None,
+) -> list[Source]:
+    """One source per DICOM series; its name is a hash of the series' identity, and the plane.
+
+    All headers are read and checked at once, pixels when a source's turn comes. Neither names nor numbers of patients
+    go into the files: without a given subject it is a pseudonym.
+
+    Args:
+        paths: DICOM files.
+        naming: see `Naming`.
+        settings: see `SimulationSettings`.
+        plane: see `read_series`.
+        frame: see `find_series`.
+        series: see `find_series`.
+        measured: see `simulate_acquisition`.
+
+    Returns:
+        The sources.
+
+    Raises:
+        ImportError: if pydicom is missing.
+        ValueError: if a file or series cannot be used; see `find_series`.
+    """
+    check_plane(plane)
+
+    def load(one: DicomSeries, name: str) -> Acquisition:
+        return simulate_acquisition(read_series(one, name=name, plane=plane), settings, measured)
+
+    sources = []
+    for one in find_series(paths, frame=frame, series=series):
+        name = naming.named(f"{one.name}_{plane}")
+        subject = naming.subject_of(one.folder, one.patient, searched=one.folder.as_posix())
+        sources.append(Source(name, subject, str(one.folder), partial(load, one, name)))
     return sources
 
 
@@ -183,6 +109,7 @@ def image_sources(
     voxel_size: tuple[float, float, float] = (math.nan, math.nan, math.nan),
     image_key: str = "image",
     subject_key: str = "subject",
+    measured: MeasuredCoils | None = None,
 ) -> list[Source]:
     """One source per subject of each numpy file; its name is that of the subject, or of the file without subjects.
 
@@ -193,13 +120,14 @@ def image_sources(
         voxel_size: distances of rows, columns and slices in mm; NaN where unknown.
         image_key: see `read_image_stacks`.
         subject_key: see `read_image_stacks`.
+        measured: see `simulate_acquisition`.
 
     Returns:
         The sources.
     """
 
     def load(images: NDArray, name: str) -> Acquisition:
-        return simulate_acquisition(ImageVolume(name, images.astype(np.float32), voxel_size), settings)
+        return simulate_acquisition(ImageVolume(name, images.astype(np.float32), voxel_size), settings, measured)
 
     sources = []
     for path in paths:
@@ -211,7 +139,12 @@ def image_sources(
 
 
 def raw_sources(
-    paths: Sequence[Path], naming: Naming, settings: RawSettings, *, key: str | None = None
+    paths: Sequence[Path],
+    naming: Naming,
+    settings: RawSettings,
+    *,
+    key: str | None = None,
+    processing: RawProcessing | None = None,
 ) -> list[Source]:
     """One source per raw array.
 
@@ -220,6 +153,7 @@ def raw_sources(
         naming: see `Naming`.
         settings: see `RawSettings`.
         key: name of the array in `.npz` files.
+        processing: see `read_raw`.
 
     Returns:
         The sources.
@@ -229,7 +163,7 @@ def raw_sources(
             naming.named(path.stem),
             naming.subject_of(path, path.stem),
             str(path),
-            partial(read_raw, path, settings, key=key),
+            partial(read_raw, path, settings, key=key, processing=processing),
         )
         for path in paths
     ]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recon_monai.data.prepare.checks import check_integer
 from recon_monai.data.prepare.simulate import ImageVolume
 
-__all__ = ["NIFTI_SUFFIXES", "PLANES", "read_volume", "volume_stem"]
+__all__ = ["NIFTI_SUFFIXES", "PLANES", "check_plane", "cut_slices", "read_volume", "volume_stem"]
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
@@ -54,18 +54,44 @@ def read_volume(path: Path, *, name: str, plane: str, frame: int | None = None) 
         ValueError: if the plane is unknown, the file cannot be read as a NIfTI image of real numbers (damaged, color,
             complex), or its dimensions are wrong.
     """
-    if plane not in PLANES:
-        raise ValueError(f"plane is {plane!r}, expected one of {', '.join(PLANES)}")
+    check_plane(plane)
     image = _three_dimensional(_readable(path, lambda: nibabel.load(path)), path, frame)
+    across = 0
     if plane == "native":
         zooms = image.header.get_zooms()[:3]
         across = max(range(3), key=lambda axis: (round(float(zooms[axis]), 3), axis))
+    return _readable(path, lambda: cut_slices(image, name=name, plane=plane, across=across))
+
+
+def check_plane(plane: str) -> None:
+    """Reject a plane that is none of `PLANES`.
+
+    Raises:
+        ValueError: names the planes.
+    """
+    if plane not in PLANES:
+        raise ValueError(f"plane is {plane!r}, expected one of {', '.join(PLANES)}")
+
+
+def cut_slices(image: SpatialImage, *, name: str, plane: str, across: int = 0) -> ImageVolume:
+    """Cut a 3-D image into slices, see `read_volume`.
+
+    Args:
+        image: the volume with its affine.
+        name: name of the volume, see `ImageVolume`.
+        plane: one of `PLANES`.
+        across: axis that `native` cuts across; the other two become rows and columns in their order.
+
+    Returns:
+        The volume as float32.
+    """
+    if plane == "native":
         order = (across, *(axis for axis in range(3) if axis != across))
-        data = np.transpose(_values(image, path), order)
+        data = np.transpose(_values(image), order)
     else:
-        image = _readable(path, lambda: nibabel.as_closest_canonical(image))
+        image = nibabel.as_closest_canonical(image)
         order = _CANONICAL_AXES[plane]
-        data = np.transpose(_values(image, path), order)[:, ::-1, ::-1]
+        data = np.transpose(_values(image), order)[:, ::-1, ::-1]
     between, row, column = (float(image.header.get_zooms()[axis]) for axis in order)
     return ImageVolume(name, np.ascontiguousarray(data), (row, column, between))
 
@@ -81,8 +107,8 @@ def _readable(path: Path, read: Callable[[], _T]) -> _T:
         ) from error
 
 
-def _values(image: SpatialImage, path: Path) -> NDArray[np.float32]:
-    return _readable(path, lambda: np.asarray(image.dataobj, dtype=np.float32))
+def _values(image: SpatialImage) -> NDArray[np.float32]:
+    return np.asarray(image.dataobj, dtype=np.float32)
 
 
 def _three_dimensional(image: SpatialImage, path: Path, frame: int | None) -> SpatialImage:
