@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from recon_monai.data.anatomy import DEFAULT_ANATOMY_RULES, AnatomyRule, find_anatomy, parse_anatomy_rules
 from recon_monai.data.cache import cache_dir
-from recon_monai.data.checks import CheckLevel, CheckReport, check_files, describe_files
+from recon_monai.data.checks import CheckLevel, CheckReport, check_files, check_splits, describe_files
 from recon_monai.data.dataset import FastMRISliceDataset
 from recon_monai.data.fastmri import FastMRIFile, FastMRIFileError, FastMRIInfo, HandleCache
 from recon_monai.data.header import AcquisitionHeader, EncodingLimits
@@ -69,6 +69,7 @@ __all__ = [
     "built_in_dataset",
     "cache_dir",
     "check_files",
+    "check_splits",
     "describe_files",
     "find_anatomy",
     "image_sources",

@@ -11,8 +11,9 @@ from typing import Literal, get_args
 
 from recon_monai.data.fastmri import FastMRIFile, FastMRIFileError, FastMRIInfo, check_contents, stat_file
 from recon_monai.data.index import FileIndex, FileRecord
+from recon_monai.data.splits import read_split
 
-__all__ = ["CheckLevel", "CheckReport", "check_files", "describe_files"]
+__all__ = ["CheckLevel", "CheckReport", "check_files", "check_splits", "describe_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,29 @@ def check_files(
     infos = {path: record.info for path, record in records.items() if path not in problems}
     ordered = {path: problems[path] for path in map(Path, files) if path in problems}
     return CheckReport(infos, ordered, frozenset(path for path in infos if records[path].contents is not None))
+
+
+def check_splits(
+    dataset_dir: str | Path | Sequence[str | Path],
+    splits: Sequence[str] = ("train", "val"),
+    check_data: CheckLevel = "auto",
+    skip_bad: bool = False,
+) -> None:
+    """Find all that is wrong with the files of a run before it starts, not part by part.
+
+    Args:
+        dataset_dir: see :func:`recon_monai.data.read_split`.
+        splits: the parts that the run reads.
+        check_data: see :func:`check_files`.
+        skip_bad: leave it to the data sets to skip bad files.
+
+    Raises:
+        FastMRIFileError: if files cannot be used, unless they are to be skipped; one line each.
+        SplitError: if a part is missing.
+    """
+    files = [file for split in splits for file in read_split(dataset_dir, split)]
+    if not skip_bad:
+        check_files(files, check_data, FileIndex()).raise_problems()
 
 
 def describe_files(infos: Iterable[FastMRIInfo], anatomies: Mapping[Path, str] | None = None) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from recon_monai.data import FastMRISliceDataset
+from recon_monai.transforms import mask_kind
 
 __all__ = ["training_domain"]
 
@@ -33,5 +34,5 @@ def training_domain(dataset: FastMRISliceDataset, mask: Any) -> dict[str, Any]:
         "coils": sorted({shape[0] for shape in shapes.values()}),
         "accelerations": sorted({*(factor for _, factor in mask.pairs), *own}),
         "center_fractions": sorted({fraction for fraction, _ in mask.pairs}),
-        "mask": mask.kind,
+        "mask": mask_kind(mask),
     }

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
+from torch import Tensor
 
 from recon_monai.handlers.volumes import number, slices_of
+from recon_monai.physics import infer_mask
 
 __all__ = ["DomainCheck"]
 
@@ -69,12 +71,33 @@ def _differences(item: Mapping[Any, Any], known: Mapping[str, Any]) -> Iterator[
     coils = int(item["kspace"].shape[0])
     if not min(known["coils"]) <= coils <= max(known["coils"]):
         yield f"{coils} coils were never trained (trained: {_words(known['coils'])})"
-    acceleration = number(item.get("acceleration"))
-    if acceleration is not None and acceleration not in known["accelerations"]:
+    yield from _differences_of_sampling(item, known)
+
+
+def _differences_of_sampling(item: Mapping[Any, Any], known: Mapping[str, Any]) -> Iterator[str]:
+    acceleration, kind = number(item.get("acceleration")), item.get("mask_kind")
+    exact = kind not in (None, "columns", "2-D")
+    if kind is None:
+        acceleration, kind = _sampling_of(item["kspace"])
+    if acceleration is not None and not any(_matches(acceleration, one, exact) for one in known["accelerations"]):
         yield f"acceleration {acceleration:g} was never trained (trained: {_words(known['accelerations'])})"
-    kind = item.get("mask_kind")
-    if kind is not None and kind != known["mask"]:
+    # columns that a file samples may follow any 1-D pattern
+    if kind != "columns" and kind != known["mask"]:
         yield f"masks of the kind {kind} were never trained (trained: {known['mask']})"
+
+
+def _matches(acceleration: float, trained: float, exact: bool) -> bool:
+    """What a file's mask amounts to differs from its nominal acceleration by the calibration lines."""
+    return acceleration == trained if exact else abs(acceleration - trained) <= 0.25 * trained
+
+
+def _sampling_of(kspace: Tensor) -> tuple[float | None, str]:
+    """Acceleration and kind of k-space ``(coil, H, W)`` that comes without a mask, from its zeros."""
+    rows = (kspace != 0).any(dim=0).any(dim=-1)  # a partial readout is no undersampling
+    if not bool(rows.any()):
+        return None, "columns"
+    mask = infer_mask(kspace[:, rows])
+    return round(mask.numel() / int(mask.sum())), "columns" if mask.shape[-2] == 1 else "2-D"
 
 
 def _words(values: Any) -> str:

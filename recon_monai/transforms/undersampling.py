@@ -11,7 +11,7 @@ from monai.transforms import Transform
 from recon_monai.physics import SampledMask, keyed_seed, seed_from_name
 from recon_monai.transforms.schedule import EpochAware
 
-__all__ = ["Undersampled", "check_fully_sampled"]
+__all__ = ["Undersampled", "check_fully_sampled", "mask_kind"]
 
 _MOST_ZEROS = 0.05  # a single sample may be zero by chance
 _GAPS_HELD = 0.5  # complete k-space holds nearly all that its mask leaves out, undersampled k-space nothing of it
@@ -23,6 +23,11 @@ class MaskFunction(Protocol):
     def __call__(self, shape: tuple[int, int], *, seed: Any, acceleration: int | None = None) -> SampledMask:
         """Draw a mask for k-space of ``(H, W)`` samples, W along phase encoding."""
         ...
+
+
+def mask_kind(mask: MaskFunction) -> str:
+    """Name of a mask's pattern: its ``kind``, for masks made elsewhere the name of their class."""
+    return str(getattr(mask, "kind", type(mask).__name__))
 
 
 def check_fully_sampled(item: Mapping[Hashable, Any]) -> None:
@@ -86,7 +91,8 @@ class Undersampled(EpochAware, Transform):
 
     Sets ``mask`` (bool, ``(1, 1, W)``, or ``(1, H, W)`` if it is 2-D), ``acceleration`` (nominal; the effective one
     rounded where a file with a mask of its own does not say), ``effective_acceleration`` (samples over sampled ones)
-    and ``center_fraction`` (NaN for a file's own mask).
+    ``center_fraction`` (NaN for a file's own mask) and ``mask_kind`` (of the drawn mask; ``"columns"`` or ``"2-D"`` for
+    a file's own one).
 
     Args:
         mask: a mask of ``recon_monai.physics``, or None.
@@ -126,6 +132,7 @@ class Undersampled(EpochAware, Transform):
             check_fully_sampled(item)
             del item["mask"]
             item.pop("acceleration", None)
+        kind = None
         if "mask" in item:
             mask, center_fraction, nominal = item["mask"], float("nan"), item.get("acceleration")
         elif self.mask is None:
@@ -134,6 +141,7 @@ class Undersampled(EpochAware, Transform):
             check_fully_sampled(item)
             drawn = self._draw(self.mask, item)
             mask, center_fraction, nominal = drawn.mask, drawn.center_fraction, drawn.acceleration
+            kind = mask_kind(self.mask)
         left, right = (int(edge) for edge in item["padding"])
         mask = mask.clone()
         mask[..., :left] = False
@@ -144,6 +152,7 @@ class Undersampled(EpochAware, Transform):
         item["acceleration"] = round(effective) if nominal is None else nominal
         item["effective_acceleration"] = effective
         item["center_fraction"] = center_fraction
+        item["mask_kind"] = kind or ("columns" if mask.shape[-2] == 1 else "2-D")
         return item
 
     def _draw(self, mask: MaskFunction, item: Mapping[Hashable, Any]) -> SampledMask:

@@ -66,10 +66,14 @@ def test_training_names_transforms_trainer_handlers_and_metrics(bundle):
     assert targets(validate["preprocessing"])
     assert train["trainer"]["_target_"].startswith("recon_monai.engines.")
     assert validate["evaluator"]["_target_"] == "SupervisedEvaluator"
-    assert {"ValidationHandler", "LrScheduleHandler", "CheckpointSaver", "TensorBoardStatsHandler"} <= set(
-        targets(train["handlers"])
-    )
-    assert "CheckpointSaver" in targets(validate["handlers"])
+    handlers = targets(train["handlers"])
+    own = ("RunRecord", "TrainingCheckpoint", "FinalValidation")
+    assert {"ValidationHandler", "LrScheduleHandler", "TensorBoardStatsHandler"} <= set(handlers)
+    assert {f"recon_monai.handlers.{name}" for name in own} <= set(handlers)
+    # the state of an epoch's end holds the next learning rate, and is there before a validation that may be cut off
+    order = [handlers.index(name) for name in ("LrScheduleHandler", "recon_monai.handlers.TrainingCheckpoint")]
+    assert order == sorted(order)
+    assert handlers.index("recon_monai.handlers.TrainingCheckpoint") < handlers.index("ValidationHandler")
     metrics = targets(validate["key_metric"])
     assert {f"recon_monai.metrics.{name}" for name in ("ssim", "psnr", "nmse", "foreground_ssim")} <= set(metrics)
     assert content["optimizer"]["_target_"] == "torch.optim.AdamW"

@@ -21,8 +21,6 @@ from recon_monai.metrics import nmse, psnr, ssim
 from recon_monai.networks import VarNet
 from recon_monai.physics import EquispacedFractionMask, ifft2c, rss, seed_from_name
 
-pytestmark = pytest.mark.slow
-
 CONFIGS = "bundles/universal_varnet/configs"
 
 
@@ -39,8 +37,7 @@ def test_training_leaves_weights_record_and_curves(trained, checkout):
     weights = torch.load(trained / "model.pt", weights_only=True)
     record = json.loads((trained / "run.json").read_text())
     finished = json.loads((trained / "finished.json").read_text())
-    assert [path.name for path in trained.glob("last*")] == ["last_checkpoint_epoch=2.pt"]
-    last = torch.load(trained / "last_checkpoint_epoch=2.pt", weights_only=True)
+    last = torch.load(trained / "last.pt", weights_only=True)
     assert last["network"].keys() == weights.keys()
     assert last["optimizer"]["param_groups"][0]["weight_decay"] == 1e-4
     assert record["configuration"]["network_def"]["num_cascades"] == 1
@@ -48,6 +45,10 @@ def test_training_leaves_weights_record_and_curves(trained, checkout):
     assert len(record["data"]["fingerprint"]) == 16
     assert record["versions"]["monai"]
     assert finished["epochs"] == 2
+    described = json.loads((trained / "model.json").read_text())
+    assert described["anatomies"] == {"brain": record["data"]["files"] * 2}
+    assert (described["coils"], described["accelerations"]) == ([3], [4, 8])
+    assert described["mask"] == "equispaced_fraction"
     assert not (checkout / "eval").exists(), "results belong into the bundle's folder"
 
 
@@ -132,6 +133,7 @@ def test_training_from_inside_the_bundle_and_from_given_weights(trained, checkou
     assert all(torch.equal(given[name], kept[name]) for name in given)
 
 
+@pytest.mark.slow
 def test_without_a_dataset_the_built_in_one_is_made_and_named(checkout, tmp_path):
     """The acceptance command as it stands in the README, its size and the number of files made small."""
     limits = {"train::dataset::max_files": 1, "validate::dataset::max_files": 1, "validate::dataset::max_slices": 2}
@@ -139,10 +141,11 @@ def test_without_a_dataset_the_built_in_one_is_made_and_named(checkout, tmp_path
     printed = run_bundle("training", f"{CONFIGS}/train.json", checkout, options, RECON_MONAI_CACHE=str(tmp_path))
     (made,) = tmp_path.glob("built_in-*")
     assert f"data: 1 files of {made}" in printed
-    assert len(json.loads((made / "split.json").read_text())["test"]) == 4
+    assert len(json.loads((made / "split.json").read_text())["test"]) == 5
     assert (checkout / "bundles" / "universal_varnet" / "eval" / "built-in" / "model.pt").is_file()
 
 
+@pytest.mark.slow
 def test_small_overlay_fits_all_three(checkout, tiny_data, tmp_path):
     """The quick start's sizes: what it trains, its evaluation and inference take."""
     overlay = "bundles/universal_varnet/configs/small.json"

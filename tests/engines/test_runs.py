@@ -75,7 +75,7 @@ def test_names_of_new_and_continued_runs(tmp_path):
 
 
 def test_nothing_to_continue_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="no unfinished run below .* leave --resume away"):
+    with pytest.raises(ValueError, match=r"no unfinished run below .* leave --resume away"):
         name_run(str(tmp_path), resume=True)
     state(tmp_path, "some", age=1)
     with pytest.raises(ValueError, match=r"--resume other: .* holds no last\.pt; runs that do: some"):
