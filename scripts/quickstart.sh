@@ -10,7 +10,7 @@ out=quickstart_output
 run=quickstart-$(date +%Y%m%d-%H%M%S)
 small="$configs/small.json"
 
-echo "1/3 Training a small variational network on the built-in brains"
+echo "1/3 Training a small variational network on the built-in brains and knees"
 python -m monai.bundle run training --config_file "['$configs/train.json', '$small']" --run_name "$run" "$@"
 
 echo "2/3 Evaluating it on subjects it has not seen, at 4x and 8x"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,14 @@ from torch.utils.data import DataLoader
 torch.set_num_threads(1)
 
 Items = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests, and the commands they start, leave the user's cache folder alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RECON_MONAI_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def make_volume(

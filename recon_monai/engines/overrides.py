@@ -27,7 +27,8 @@ def check_overrides(arguments: list[str] | None = None) -> None:
     """Refuse options of the command line that are no ids of the configuration files.
 
     An id that is not spelled out in the configuration is accepted if it is an argument of the component above it, as
-    ``train::dataset::max_files`` is one of ``FastMRISliceDataset``.
+    ``train::dataset::max_files`` is one of ``FastMRISliceDataset``, and so are new entries of a plain table of values,
+    as ``filters::acquisition`` or ``foreground_fractions::knee``.
 
     Args:
         arguments: a command line, ``sys.argv`` by default.
@@ -60,9 +61,17 @@ def _is_known(content: Any, path: list[str]) -> bool:
         elif isinstance(content, list) and part.lstrip("-").isdigit() and -len(content) <= int(part) < len(content):
             content = content[int(part)]
         else:
-            # below a known argument (a dictionary, say) anything may follow
-            return part in _arguments_of(content) and position == len(path) - 1
+            return _is_data(content) or (part in _arguments_of(content) and position == len(path) - 1)
     return True
+
+
+def _is_data(content: Any) -> bool:
+    """Whether this is a table of values, to which entries may be added, and no section of the configuration."""
+    return (
+        isinstance(content, dict)
+        and not any(isinstance(value, dict | list) for value in content.values())
+        and ("_target_" not in content)
+    )
 
 
 def _arguments_of(component: Any) -> list[str]:

@@ -33,6 +33,8 @@ def words(*options: str) -> list[str]:
         ["--train::trainer::_disabled_", "true"],
         ["--lr_scheduler::end_lr", "1e-6"],
         ["--foreground_fractions::default", "0.1"],
+        ["--foreground_fractions::knee", "0.1"],
+        ["--filters::acquisition", "CORPD_FBK"],
         ["--run_id", "training", "--tracking", "mlflow", "--logging_file", "x"],
     ],
 )
@@ -47,6 +49,8 @@ def test_known(option):
         ("learningrate", "learning_rate"),
         ("datset_dir", "dataset_dir"),
         ("network_def::num_cascade", "network_def::num_cascades"),
+        ("train::datset", "train::dataset"),
+        ("filter::acquisition", "filters"),
         ("train::dataset::max_file", "train::dataset::max_files"),
         ("network_def::refinement::chanels", "network_def::refinement::channels"),
     ],
