@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from recon_monai import distributed
+from recon_monai.networks import read_torch_file
 
 __all__ = ["FINISHED", "RUN_STATE", "find_weights", "name_run"]
 
@@ -25,7 +26,11 @@ logger = logging.getLogger(__name__)
 
 def _same_architecture(weights: Path, network: nn.Module) -> bool:
     """Whether names and shapes of a state dict, and the sizes in its extra state, are those of the network."""
-    found = torch.load(weights, map_location="cpu", weights_only=True)
+    try:
+        found = read_torch_file(weights)
+    except ValueError as error:
+        logger.warning("%s; looking for another run", error)
+        return False
     expected = network.state_dict()
     return found.keys() == expected.keys() and all(
         found[key].shape == expected[key].shape

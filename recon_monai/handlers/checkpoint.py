@@ -23,7 +23,7 @@ from recon_monai.engines.runs import RUN_STATE
 from recon_monai.engines.trainer import ReconstructionTrainer
 from recon_monai.handlers.stop_signals import Interrupted, StopSignals
 from recon_monai.handlers.validation import validation_due
-from recon_monai.networks import load_weights
+from recon_monai.networks import load_weights, read_torch_file
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -229,13 +229,7 @@ class TrainingCheckpoint:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise ValueError(
-            f"{path} cannot be read as the state of a run ({error}); start a new run, or use the weights in model.pt "
-            "with --pretrained"
-        ) from error
+    content = read_torch_file(path)
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise ValueError(
             f"{path} is no state of a training run of this version; use --pretrained to start from weights"

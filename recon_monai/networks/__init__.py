@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recon_monai.networks.blocks import NormUNet, SensitivityNetwork, UNet, make_normalization
+from recon_monai.networks.files import read_torch_file
 from recon_monai.networks.nets import Reconstruction, VarNet, VarNetCascade
 from recon_monai.networks.weights import load_weights, varnet_from_fastmri
 
@@ -15,5 +16,6 @@ __all__ = [
     "VarNetCascade",
     "load_weights",
     "make_normalization",
+    "read_torch_file",
     "varnet_from_fastmri",
 ]

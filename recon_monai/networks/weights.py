@@ -14,6 +14,7 @@ from torch import nn
 
 from recon_monai.networks.architecture import RecordedModule, decode_record, first_difference
 from recon_monai.networks.blocks import NormUNet, SensitivityNetwork
+from recon_monai.networks.files import read_torch_file
 from recon_monai.networks.nets import VarNet
 
 __all__ = ["load_weights", "varnet_from_fastmri"]
@@ -46,7 +47,7 @@ def load_weights(network: NetworkT, source: str | os.PathLike[str] | Mapping[str
 
     Raises:
         ValueError: if the weights do not fit: the recorded sizes differ, a key is missing, has another shape or is
-            unknown. The message names the file, the sizes and the first key with both shapes.
+            unknown (the message names the file, the sizes and the first key with both shapes); or the file is damaged.
         FileNotFoundError: if there is no such file.
     """
     weights: Any
@@ -54,7 +55,7 @@ def load_weights(network: NetworkT, source: str | os.PathLike[str] | Mapping[str
         origin, weights = "the state dict", dict(source)
     else:
         origin = str(Path(source))
-        weights = torch.load(source, map_location="cpu", weights_only=True)
+        weights = read_torch_file(origin)
         if isinstance(weights, dict) and isinstance(weights.get("network"), dict):
             weights = weights["network"]  # a training checkpoint, with optimizer and schedule beside the network
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,6 +45,14 @@ def test_order_of_choice(tmp_path, caplog):
     named = run(tmp_path, "named", small(4), age=500)
     assert find_weights(str(tmp_path), small(), ckpt=named) == named
     assert "--ckpt" in caplog.text
+
+
+def test_a_damaged_file_of_a_run_is_passed_over_and_named(tmp_path, caplog):
+    whole = run(tmp_path, "whole", small(), age=100)
+    damaged = Path(run(tmp_path, "damaged", small(), age=1))
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    assert find_weights(str(tmp_path), small()) == whole
+    assert "damaged/model.pt: cannot be read as a file of PyTorch" in caplog.text
 
 
 def test_missing_files_are_named(tmp_path):

@@ -132,7 +132,7 @@ def test_a_damaged_state_is_one_clear_error(tmp_path, damage):
         path.write_bytes({"truncated": content[: len(content) // 2], "empty": b"", "text": b"hello"}[damage])
     again, _ = make(tmp_path)
     with pytest.raises(
-        ValueError, match=r"last\.pt (cannot be read as the state of a run|is no state of a training run)"
+        ValueError, match=r"last\.pt:? (cannot be read as a file of PyTorch|is no state of a training run)"
     ):
         again.run()
 
@@ -144,7 +144,7 @@ def test_code_in_a_state_is_not_run(tmp_path):
 
     torch.save({"format": 1, "network": Bad()}, tmp_path / "last.pt")
     trainer, _ = make(tmp_path)
-    with pytest.raises(ValueError, match="cannot be read as the state of a run"):
+    with pytest.raises(ValueError, match=r"holds an object of type .*exec.*; it was not opened"):
         trainer.run()
 
 

@@ -1,0 +1,66 @@
+"""Files that PyTorch wrote, read without running any code of theirs."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["read_torch_file"]
+
+# what PyTorch raises for files that are cut off or something else altogether, depending on where it notices
+_DAMAGED = (
+    pickle.UnpicklingError,
+    struct.error,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+def read_torch_file(path: str | Path) -> Any:
+    """Read what ``torch.save`` wrote, to the CPU.
+
+    Only tensors and plain Python values are read (``weights_only=True``): a pickle can run any code.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its content.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds other objects, or is damaged or something else altogether.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file, expected weights written by PyTorch")
+    with path.open("rb") as file:
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except _DAMAGED as error:
+            raise ValueError(f"{path}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Why a file was not read, in place of PyTorch's advice to read it without the safeguard."""
+    foreign = re.search(r"GLOBAL (\S+)", str(error))
+    if foreign is None:
+        first = f"{error}.".split(".")[0] or type(error).__name__
+        return f"cannot be read as a file of PyTorch ({first}), expected weights; write or download it again"
+    return (
+        f"holds an object of type {foreign[1]}, expected tensors and plain values; it was not opened, as such a file "
+        "can run any code. If you trust it, save its weights alone where that type is installed: "
+        "torch.save(checkpoint['state_dict'], 'weights.pt')"
+    )
