@@ -13,7 +13,7 @@ from recon_monai.data.fastmri import FastMRIFile, FastMRIFileError, FastMRIInfo,
 from recon_monai.data.index import FileIndex, FileRecord
 from recon_monai.data.splits import read_split
 
-__all__ = ["CheckLevel", "CheckReport", "check_files", "check_splits", "describe_files"]
+__all__ = ["CheckLevel", "CheckReport", "check_files", "check_splits", "describe_files", "without_missing_targets"]
 
 logger = logging.getLogger(__name__)
 
@@ -103,13 +103,32 @@ def check_files(
     return CheckReport(infos, ordered, frozenset(path for path in infos if records[path].contents is not None))
 
 
+def without_missing_targets(report: CheckReport) -> CheckReport:
+    """Count files without a target among the problems, for runs that learn from targets or measure against them.
+
+    Args:
+        report: of the files.
+
+    Returns:
+        A new report.
+    """
+    missing = {
+        path: f"{path}: holds no target, expected reconstruction_rss or reconstruction_esc to train on or measure "
+        "against; leave it to the inference, or choose another split"
+        for path, info in report.infos.items()
+        if info.target_name is None
+    }
+    infos = {path: info for path, info in report.infos.items() if path not in missing}
+    return CheckReport(infos, {**report.problems, **missing}, report.read - missing.keys())
+
+
 def check_splits(
     dataset_dir: str | Path | Sequence[str | Path],
     splits: Sequence[str] = ("train", "val"),
     check_data: CheckLevel = "auto",
     skip_bad: bool = False,
 ) -> None:
-    """Find all that is wrong with the files of a run before it starts, not part by part.
+    """Find all that is wrong with the files of a training before it starts, not part by part; all need targets.
 
     Args:
         dataset_dir: see :func:`recon_monai.data.read_split`.
@@ -123,7 +142,7 @@ def check_splits(
     """
     files = [file for split in splits for file in read_split(dataset_dir, split)]
     if not skip_bad:
-        check_files(files, check_data, FileIndex()).raise_problems()
+        without_missing_targets(check_files(files, check_data, FileIndex())).raise_problems()
 
 
 def describe_files(infos: Iterable[FastMRIInfo], anatomies: Mapping[Path, str] | None = None) -> str:

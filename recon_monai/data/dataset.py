@@ -14,7 +14,7 @@ import torch
 from monai.data import Dataset
 
 from recon_monai.data.anatomy import AnatomyRule, find_anatomy, parse_anatomy_rules
-from recon_monai.data.checks import CheckLevel, CheckReport, check_files
+from recon_monai.data.checks import CheckLevel, CheckReport, check_files, without_missing_targets
 from recon_monai.data.fastmri import FastMRIFile, FastMRIFileError, FastMRIInfo, HandleCache, check_finite
 from recon_monai.data.index import FileIndex
 from recon_monai.data.selection import FileFilter, is_sampled
@@ -61,6 +61,7 @@ class FastMRISliceDataset(Dataset):
             files whose k-space is fully sampled all the same (the paired layout); others are refused by
             ``Undersampled``.
         check_data: ``"headers"``, ``"full"`` or ``"auto"``, see :func:`recon_monai.data.check_files`.
+        require_target: count files without a target as unusable, as in training and evaluation.
         skip_bad: leave out files that cannot be used, with a warning for each, instead of refusing all.
         use_index: remember headers and checks of files under :func:`recon_monai.data.cache_dir`.
         max_files: use only the first files, for quick runs.
@@ -92,6 +93,7 @@ class FastMRISliceDataset(Dataset):
         file_mask: Literal["use", "ignore"] = "use",
         check_data: CheckLevel = "headers",
         skip_bad: bool = False,
+        require_target: bool = False,
         use_index: bool = True,
         max_files: int | None = None,
         max_slices: int | None = None,
@@ -101,7 +103,7 @@ class FastMRISliceDataset(Dataset):
             raise ValueError(f"files is the single path {files}, expected a list of paths; write [path]")
         _check_limits(max_files=max_files, max_slices=max_slices, max_open_files=max_open_files)
         _check_rates(volume_sample_rate=volume_sample_rate, slice_sample_rate=slice_sample_rate)
-        _check_flags(skip_bad=skip_bad, use_index=use_index)
+        _check_flags(skip_bad=skip_bad, use_index=use_index, require_target=require_target)
         if accelerations is not None and (len(accelerations) == 0 or min(accelerations) < 1):
             raise ValueError(f"accelerations is {list(accelerations)}, expected numbers >= 1 or None")
         if file_mask not in ("use", "ignore"):
@@ -118,6 +120,8 @@ class FastMRISliceDataset(Dataset):
         if condition == FileFilter():
             chosen = chosen[:max_files]
         report = check_files(chosen, check_data, FileIndex() if use_index else None)
+        if require_target:
+            report = without_missing_targets(report)
         self.problems = {str(path): problem for path, problem in report.problems.items()}
         _handle_problems(report, skip_bad)
         self.files = self._filter(report.infos, condition)[:max_files]

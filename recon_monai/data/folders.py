@@ -29,7 +29,8 @@ def part_folders(root: Path, part: str) -> list[Path]:
 
 def is_folder_of(path: Path, part: str) -> bool:
     """Whether the name of a folder says that it holds this part."""
-    name = path.resolve().name.lower()
+    # the name of a link counts, not of what it leads to
+    name = (path.resolve() if path.name in ("", "..") else path).name.lower()
     return name == _OTHER_NAMES.get(part) or re.search(rf"(^|[^a-z]){part}$", name) is not None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import signal
 from collections.abc import Hashable, Iterator
 from typing import Any, Protocol
@@ -113,7 +115,9 @@ class SliceBatchSampler(Sampler[list[int]]):
             rest += batches[count * per_step :]
         rest = self._shuffled("rest", rest)
         mixed = [rest[start : start + per_step] for start in range(0, len(rest), per_step)]
-        last = mixed.pop() if mixed and len(mixed[-1]) < per_step else []
+        # an update on fewer slices comes last, however a step is divided among batches
+        full = self.batch_size * per_step
+        last = mixed.pop() if mixed and sum(map(len, mixed[-1])) < full else []
         steps = self._merged(whole, mixed)
         if last:
             first = [batch for step in [*steps, last] for batch in step]
@@ -193,3 +197,13 @@ def start_worker(worker_id: int) -> None:
     worker_init_fn(worker_id)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _end_workers() -> None:
+    # multiprocessing would ask them by SIGTERM, which they leave to the main process, and wait for ever
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
+
+
+atexit.register(_end_workers)

@@ -10,6 +10,7 @@ from monai.engines import PrepareBatch
 from monai.inferers import Inferer
 from torch import Tensor
 
+from recon_monai.engines.memory import explain_out_of_memory
 from recon_monai.physics import center_crop_or_pad
 
 __all__ = ["PrepareReconstructionBatch", "ReconstructionInferer"]
@@ -93,10 +94,12 @@ class ReconstructionInferer(Inferer):
 
         Raises:
             ValueError: if the network refuses its input, or k-space is not finite; names file and slice.
+            OutOfMemory: if memory runs out; names file and slice and the settings to change.
             FloatingPointError: if the image is not finite though k-space is; names file and slice.
         """
         try:
-            image = network(inputs, mask, *args, **kwargs)
+            with explain_out_of_memory(inputs, where):
+                image = network(inputs, mask, *args, **kwargs)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
         if not bool(image.isfinite().all()):

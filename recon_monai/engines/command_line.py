@@ -28,14 +28,19 @@ def _options(arguments: list[str]) -> dict[str, str]:
     """``--name value``, ``--name=value`` and ``--name`` (which is True) of a command line, as fire reads them."""
     options: dict[str, str] = {}
     for position, argument in enumerate(arguments):
-        if not argument.startswith("--") or argument == "--":
+        if not _is_option(argument):
             continue
-        name, has_value, value = argument[2:].partition("=")
+        name, has_value, value = argument.lstrip("-").partition("=")
         if not has_value:
             following = arguments[position + 1 : position + 2]
-            value = following[0] if following and not following[0].startswith("--") else "True"
+            value = following[0] if following and not _is_option(following[0]) else "True"
         options[name.replace("#", "::").replace("-", "_")] = value
     return options
+
+
+def _is_option(argument: str) -> bool:
+    """``--name``, and ``-name``, which fire takes too; not a negative number."""
+    return argument.startswith("-") and argument.lstrip("-")[:1].isalpha()
 
 
 def overrides(arguments: list[str] | None = None) -> dict[str, Any]:

@@ -48,8 +48,8 @@ def _message_of_worker(error: BaseException) -> str | None:
     text = str(error)
     if not text.startswith("Caught ") or "Original Traceback" not in text:
         return None
-    # the first traceback of a chain is that of the cause
-    for block in text.split("Traceback (most recent call last):")[1:]:
+    # the last traceback of a chain is the outermost, as in _chain
+    for block in reversed(text.split("Traceback (most recent call last):")[1:]):
         files = re.findall(r'^  File "([^"]+)"', block, flags=re.MULTILINE)
         raised = re.search(r"^[\w.]+: (.+?)(?:\n\n|\Z)", block.strip("\n"), flags=re.MULTILINE | re.DOTALL)
         if files and raised and _PACKAGE in Path(files[-1]).parents:

@@ -41,12 +41,13 @@ def explain_out_of_memory(kspace: Tensor, where: str) -> Iterator[None]:
         smaller = f"--batch_size {batch // 2}, " if batch > 1 else ""
         training = torch.is_grad_enabled()
         settings = (
-            f"{smaller}--network_def::checkpointing all (the least memory, for about a third more time) or --amp true; "
+            f"{smaller}--network_def::checkpointing all (the least memory, for more time) or --amp True; "
             "more accumulation_steps make up for smaller batches"
             if training
-            else f"{smaller}--amp true, or a device with more memory"
+            else f"{smaller}--network_def::sensitivity_network::coil_chunk 1, or a device with more memory"
         )
+        hint = " --dry_run True shows the need before a run" if training else ""
         raise OutOfMemory(
             f"out of memory on {where}: {batch} slice(s) of {coils} coils, {height} x {width} ({error}); "
-            f"needs less memory: {settings}. --dry_run shows the need before a run"
+            f"needs less memory: {settings}.{hint}"
         ) from error

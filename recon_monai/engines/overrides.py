@@ -45,7 +45,9 @@ def check_overrides(arguments: list[str] | None = None) -> None:
     content = parser.get()
     content.pop("_meta_", None)
     problems = []
-    for name in given:
+    for name, value in given.items():
+        if isinstance(value, str) and value.lower() in ("true", "false", "yes", "no") and _is_switch(content, name):
+            problems.append(f"--{name} {value} would be taken as text; write --{name} True or --{name} False")
         if not _is_known(content, name.lstrip("+").split(_SEPARATOR)):
             nearest = difflib.get_close_matches(name, _known_ids(content), n=1, cutoff=0.5)
             hint = f"did you mean --{nearest[0]}?" if nearest else "it is like none of them"
@@ -63,6 +65,14 @@ def _is_known(content: Any, path: list[str]) -> bool:
         else:
             return _is_data(content) or (part in _arguments_of(content) and position == len(path) - 1)
     return True
+
+
+def _is_switch(content: Any, name: str) -> bool:
+    for part in name.split(_SEPARATOR):
+        if not isinstance(content, dict) or part not in content:
+            return False
+        content = content[part]
+    return isinstance(content, bool)
 
 
 def _is_data(content: Any) -> bool:

@@ -28,6 +28,7 @@ from recon_monai.networks import load_weights, read_torch_file
 __all__ = ["TrainingCheckpoint"]
 
 _FORMAT = 1
+_SCHEDULE = ("t_total", "warmup_steps", "cycles", "end_lr", "warmup_multiplier")
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class TrainingCheckpoint:
         evaluator: the validation engine; the best weights are by its key metric.
         val_interval: epochs between validations.
         resume: continue from ``last.pt`` in ``output_dir`` if there is one.
+        overwrite: replace weights that are in the folder already.
         minutes: save at least this often, whatever an epoch takes.
         description: written as ``model.json`` beside ``model.pt``, with the epoch and its metrics: what the weights
             were trained on.
@@ -70,6 +72,7 @@ class TrainingCheckpoint:
         evaluator: Evaluator,
         val_interval: int = 1,
         resume: bool | str = False,
+        overwrite: bool = False,
         minutes: float = 30.0,
         description: Mapping[str, Any] | None = None,
         curves: Any = None,
@@ -82,6 +85,7 @@ class TrainingCheckpoint:
         self.evaluator = evaluator
         self.val_interval = val_interval
         self.resume = bool(resume)
+        self.overwrite = overwrite
         self.minutes = minutes
         self.description = dict(description or {})
         self.curves = curves
@@ -103,6 +107,7 @@ class TrainingCheckpoint:
         self._signals.install()
         path = self.folder / RUN_STATE
         if not self.resume:
+            self._clear()
             return
         if not path.is_file():
             logger.info("%s does not exist; the run starts from the beginning", path)
@@ -110,6 +115,21 @@ class TrainingCheckpoint:
         if self._load(engine, path):
             logger.info("doing the validation of epoch %d again, which was cut off", engine.state.epoch)
             self.evaluator.run(engine.state.epoch)
+
+    def _clear(self) -> None:
+        """Make room for a new run, if told so."""
+        if not distributed.is_main():
+            return
+        present = [name for name in (RUN_STATE, "model.pt") if (self.folder / name).exists()]
+        if present and not self.overwrite:
+            raise FileExistsError(
+                f"{self.folder} holds {' and '.join(present)} already; choose another --run_name or --output_dir, or "
+                "give --overwrite True to replace them"
+            )
+        for old in (RUN_STATE, "model.pt", "model.json"):
+            (self.folder / old).unlink(missing_ok=True)
+        for curves in self.folder.glob("events.out.tfevents.*"):
+            curves.unlink()
 
     def _iteration_completed(self, engine: ReconstructionTrainer) -> None:
         # the last batch of an epoch is followed by the step of the learning rate; the epoch's end saves
@@ -193,7 +213,9 @@ class TrainingCheckpoint:
         content = _read(path)
         load_weights(self.network, content["network"])
         self.optimizer.load_state_dict(content["optimizer"])
-        self.lr_scheduler.load_state_dict(content["lr_scheduler"])
+        # the schedule's length and form are the configuration's, which may have been given more epochs
+        form = {name: getattr(self.lr_scheduler, name) for name in _SCHEDULE if hasattr(self.lr_scheduler, name)}
+        self.lr_scheduler.load_state_dict({**content["lr_scheduler"], **form})
         self._set_position(engine, content, path)
         self.evaluator.state.best_metric = content["best_metric"]
         self.evaluator.state.best_metric_epoch = content["best_metric_epoch"]

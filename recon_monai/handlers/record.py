@@ -133,10 +133,9 @@ class RunRecord:
                     f"{self.folder} holds a run that is not finished; go on with it by --resume True, choose another "
                     "--run_name, or give --overwrite True to start it anew"
                 )
-        for old in (finished, resumable, *(self.folder / name for name in ("run.json", "model.pt", "model.json"))):
+        # weights and states are TrainingCheckpoint's to replace: other runs may have been pointed at their folder
+        for old in (finished, self.folder / "run.json"):
             old.unlink(missing_ok=True)
-        for curves in self.folder.glob("events.out.tfevents.*"):
-            curves.unlink()
 
     def _continued(self, record: dict[str, Any]) -> dict[str, Any]:
         """The record of the run's beginning with what is different now; the given one if the run begins now."""

@@ -127,3 +127,20 @@ def test_a_mistyped_option_is_refused_with_the_nearest_one(checkout, data):
     assert done.returncode == 1
     assert "--max_epoch is no id of train.json; did you mean --max_epochs?" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_worker_processes_end_with_the_run(checkout, data, tmp_path, cut):
+    """At its end and after a signal; what they left to the main process must not keep it alive."""
+    overlay = tmp_path / "signal.json"
+    handler = {"_target_": "bundle_tools.SignalAt", "name": "SIGINT", "iteration": 1}
+    overlay.write_text(json.dumps({IN_TRAINING: [handler]} if cut else {}))
+    options = {**OPTIONS, "dataset_dir": data, "run_name": f"workers-{cut}", "num_workers": 2, "max_epochs": 1}
+    done = start_bundle("training", f"['{CONFIG}', '{overlay}']", checkout, options)
+    assert done.returncode == (130 if cut else 0), done.stdout[-3000:]
+
+
+def test_a_word_for_a_switch_is_refused(checkout, data):
+    done = start_bundle("training", CONFIG, checkout, {**TINY, "dataset_dir": data, "overwrite": "false"})
+    assert done.returncode == 1
+    assert "--overwrite false would be taken as text; write --overwrite True or --overwrite False" in done.stdout

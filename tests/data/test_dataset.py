@@ -370,3 +370,14 @@ def test_a_masked_file_says_its_acceleration(tmp_path):
     with h5py.File(tmp_path / "text.h5", "a") as file:
         del file["mask"]
     assert "acceleration" not in FastMRISliceDataset([tmp_path / "text.h5"])[0], "without a mask nobody asks for it"
+
+
+def test_files_without_target_are_named_where_targets_are_needed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, bad = make(tmp_path, 1), make(tmp_path, 2, target=False)
+    with pytest.raises(FastMRIFileError, match=r"file02\.h5: holds no target, expected reconstruction_rss"):
+        FastMRISliceDataset([good, bad], require_target=True)
+    assert FastMRISliceDataset([good, bad], require_target=True, skip_bad=True).files == [good]
+    assert "left out" in caplog.text
+    assert FastMRISliceDataset([good, bad]).files == [good, bad]

@@ -50,6 +50,20 @@ def test_each_difference_is_said_once(weights, make_volume, evaluate, caplog, fi
     assert caplog.messages == [f"a.h5: {message}; judge the result with care"]
 
 
+def test_irregular_columns_of_a_file_are_noticed(weights, make_volume, evaluate, caplog):
+    regular, irregular = (torch.zeros(1, 1, 64, dtype=torch.bool) for _ in range(2))
+    regular[..., 1::4] = True
+    irregular[..., [0, 3, 11, 13, 20, 22, 41, 47, 50, 60, 63]] = True
+    for mask in (regular, irregular):
+        mask[..., 29:35] = True
+    for mask, count in ((regular, 0), (irregular, 1)):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            evaluate(make_volume("a.h5", **{**LIKE, "mask_kind": "columns", "mask": mask}), [DomainCheck(weights)])
+        assert len(caplog.messages) == count
+    assert "irregularly spaced columns were never trained" in caplog.text
+
+
 def test_weights_without_a_record_say_so(tmp_path, make_volume, evaluate, caplog):
     with caplog.at_level(logging.WARNING):
         evaluate(make_volume("a.h5", **LIKE), [DomainCheck(tmp_path / "other.pt")])

@@ -42,10 +42,21 @@ def test_accelerations_of_one_file(evaluate, make_volume, stack, tmp_path: Path)
     for name, volume in zip(("a_4x.h5", "a_8x.h5"), volumes, strict=True):
         with h5py.File(tmp_path / name) as file:
             np.testing.assert_array_equal(file["reconstruction"][()], stack(volume, "image"))
-    with pytest.raises(
-        ValueError, match=r"a\.h5 \(8x\) and a\.h5 \(4x\) would both be written .* acceleration_suffix=True"
-    ):
-        evaluate(items, [ReconstructionSaver(output_dir=tmp_path, formats=["h5"])])
+    again = tmp_path / "unasked"
+    evaluate(items, [ReconstructionSaver(output_dir=again, formats=["h5"])])
+    assert sorted(path.name for path in again.iterdir()) == ["a.h5", "a_8x.h5"], "the second one is told apart"
+
+
+def test_what_is_there_is_kept_unless_asked_and_the_input_always(evaluate, make_volume, tmp_path: Path) -> None:
+    (tmp_path / "a.h5").write_text("old")
+    with pytest.raises(FileExistsError, match="exists already; choose another --output_dir, or give --overwrite True"):
+        evaluate(make_volume("a.h5"), [ReconstructionSaver(output_dir=tmp_path)])
+    source = make_volume("a.h5", path=str(tmp_path / "a.h5"))
+    with pytest.raises(FileExistsError, match="is the file that k-space was read from"):
+        evaluate(source, [ReconstructionSaver(output_dir=tmp_path, overwrite=True)])
+    assert (tmp_path / "a.h5").read_text() == "old"
+    evaluate(make_volume("a.h5"), [ReconstructionSaver(output_dir=tmp_path, overwrite=True)])
+    assert (tmp_path / "a.h5").read_bytes()[:4] == b"\x89HDF"
 
 
 @pytest.mark.parametrize("formats", [[], ["dicom"], "h5"])

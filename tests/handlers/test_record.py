@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -55,18 +56,24 @@ def test_an_earlier_run_is_not_overwritten(tmp_path, file, message):
     assert not (tmp_path / "run.json").exists()
 
 
+def _holds(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text() == text
+
+
 def test_an_earlier_run_is_overwritten_when_asked(tmp_path):
-    names = ("finished.json", "last.pt", "model.pt", "model.json", "events.out.tfevents.1")
+    names = ("finished.json", "run.json")
     for name in names:
         (tmp_path / name).write_text("old")
+    (tmp_path / "model.pt").write_text("weights")
     (tmp_path / "notes.txt").write_text("mine")
-    engine = Engine(lambda engine, batch: [name for name in names if (tmp_path / name).exists()])
+    engine = Engine(lambda engine, batch: [name for name in names if _holds(tmp_path / name, "old")])
     RunRecord(str(tmp_path), overwrite=True).attach(engine)
     seen = []
     engine.add_event_handler(Events.ITERATION_COMPLETED, lambda e: seen.append(e.state.output))
     engine.run([0])
     assert seen == [[]]
     assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "model.pt").read_text() == "weights", "weights are not the record's to remove"
 
 
 def test_a_resumed_run_keeps_its_record_and_notes_what_changed(tmp_path, caplog):

@@ -24,7 +24,7 @@ def home(tmp_path) -> Path:
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, text in {
-        "srun": '#!/bin/bash\nexec "$@"\n',
+        "srun": '#!/bin/bash\nshift\nexec "$@"\n',
         "scontrol": '#!/bin/bash\ncat state > requeued; echo "$@" >> requeued\n',
         "torchrun": _TORCHRUN,
     }.items():
