@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from recon_monai.networks import make_normalization
 from recon_monai.networks.blocks import InstanceNorm
+from recon_monai.networks.blocks.normalization import normalize_and_activate
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -39,3 +40,57 @@ def test_normalization_by_name() -> None:
     assert isinstance(make_normalization("instance", 5), InstanceNorm)
     with pytest.raises(ValueError, match=r"unknown normalization 'batch'.*instance"):
         make_normalization("batch", 5)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", [(1, 3, 8, 6), (4, 9, 5, 7), (1, 40, 6, 5), (2, 33, 4, 3), (2, 4, 1, 1)])
+def test_normalization_with_activation_equals_the_two_steps(
+    shape: tuple[int, ...], memory_format: torch.memory_format
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.randn(shape, generator=generator, dtype=torch.float64) * 3 + 1).requires_grad_()
+    weight = torch.randn(shape, generator=generator, dtype=torch.float64)
+    ours = normalize_and_activate(InstanceNorm(shape[1]), x.clone(memory_format=memory_format), 0.2)
+    expected = F.leaky_relu(F.group_norm(x, shape[1]), 0.2)
+
+    torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-11)
+    gradient, expected_gradient = (torch.autograd.grad((y * weight).sum(), x)[0] for y in (ours, expected))
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("channels", [4, 40])
+def test_normalization_with_activation_works_in_place_and_in_single_precision(channels: int) -> None:
+    """A mean of 30 standard deviations costs the plain group normalization three digits."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, channels, 64, 48, generator=generator) + 30
+    expected = F.leaky_relu(F.group_norm(x.double(), channels), 0.2)
+    result = normalize_and_activate(InstanceNorm(channels), x.clone(memory_format=torch.channels_last), 0.2)
+    torch.testing.assert_close(result.double(), expected, rtol=0, atol=1e-4)
+    constant = normalize_and_activate(
+        InstanceNorm(channels), torch.zeros_like(x, memory_format=torch.channels_last), 0.2
+    )
+    assert not constant.any()
+
+
+def test_normalization_with_activation_keeps_only_its_result() -> None:
+    x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    kept: list[torch.Tensor] = []
+
+    def keep(saved: torch.Tensor) -> torch.Tensor:
+        kept.append(saved)
+        return saved
+
+    features = x.clone(memory_format=torch.channels_last)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+        result = normalize_and_activate(InstanceNorm(4), features, 0.2)
+    large = {saved.data_ptr() for saved in kept if saved.numel() >= x.numel()}
+    assert large == {result.data_ptr()}
+
+
+def test_other_slopes_and_types_take_the_plain_way() -> None:
+    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0)).to(memory_format=torch.channels_last)
+    relu = normalize_and_activate(InstanceNorm(4), x.clone(), 0.0)
+    torch.testing.assert_close(relu, F.relu(F.instance_norm(x)), rtol=1e-4, atol=1e-5)
+    half = normalize_and_activate(InstanceNorm(4), x.bfloat16(), 0.2)
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), F.leaky_relu(F.instance_norm(x), 0.2), rtol=0.05, atol=0.05)

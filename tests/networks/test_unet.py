@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from recon_monai.networks import NormUNet, UNet
+from recon_monai.networks.blocks import ConvBlock
 
 
 def test_unet_follows_its_definition() -> None:
@@ -60,6 +61,19 @@ def test_memory_format_changes_nothing_but_time() -> None:
     plain(x).square().sum().backward()
     for ours, theirs in zip(fast.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_block_takes_a_skip_as_if_concatenated(memory_format: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    block = ConvBlock(5, 4).double()
+    features, skip = torch.randn(2, 3, 6, 7, dtype=torch.float64), torch.randn(2, 2, 6, 7, dtype=torch.float64)
+    features, skip = (x.contiguous(memory_format=memory_format).requires_grad_() for x in (features, skip))
+    apart, together = block(features, skip), block(torch.cat([features, skip], dim=1))
+    torch.testing.assert_close(apart, together, rtol=1e-10, atol=1e-12)
+    inputs = (features, skip, *block.parameters())
+    for ours, expected in zip(*(torch.autograd.grad(y.square().sum(), inputs) for y in (apart, together)), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-8, atol=1e-9)
 
 
 def test_unet_names_the_sizes_it_needs() -> None:

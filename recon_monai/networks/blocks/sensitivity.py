@@ -6,15 +6,17 @@ import torch
 from torch.utils.checkpoint import checkpoint
 
 from recon_monai.networks.architecture import RecordedModule
+from recon_monai.networks.blocks.data_consistency import normalize
 from recon_monai.networks.blocks.unet import NormUNet
 from recon_monai.networks.precision import full_precision
-from recon_monai.physics import CalibrationRule, calibration_mask, ifft2c, normalize_maps
+from recon_monai.physics import CalibrationRule, calibration_mask, ifft2c
 
 __all__ = ["SensitivityNetwork"]
 
-# On a CPU, more pixels at once outgrow its caches, fewer leave the small feature maps to overhead (measured with widths
-# of 4 and 8 at 128x128 to 640x368).
-_CPU_CHUNK_PIXELS = 2**17
+# On a CPU, more pixels at once outgrow its caches, and fewer leave cores and small feature maps to overhead (measured
+# with widths of 4 and 8 at 128x128 to 640x368). With checkpointing a chunk is what memory holds, so it is smaller.
+_CPU_CHUNK_PIXELS = 2**19
+_CPU_CHECKPOINT_PIXELS = 2**18
 
 
 class SensitivityNetwork(RecordedModule):
@@ -27,9 +29,9 @@ class SensitivityNetwork(RecordedModule):
         channels: width of the U-Net at full resolution.
         pools: number of poolings.
         calibration: rule that finds the calibration lines, see `recon_monai.physics.calibration_mask`.
-        coil_chunk: number of coil images that pass the U-Net at once. None: the number that a CPU is fastest with
-            (as many as make up 2**17 pixels, at least one), all on other devices. Small chunks with checkpointing
-            keep the memory of one chunk only.
+        coil_chunk: most coil images that pass the U-Net at once. None: the number that a CPU is fastest with (as many
+            as make up 2**19 pixels, with checkpointing 2**18, at least one), all on other devices. Small chunks with
+            checkpointing keep the memory of one chunk only.
         normalization: name for `make_normalization`, inside the U-Net.
         negative_slope: slope of the leaky ReLU below zero.
         channels_last: memory format inside the U-Net.
@@ -74,19 +76,29 @@ class SensitivityNetwork(RecordedModule):
         Raises:
             CalibrationError: if the center of k-space was not sampled.
         """
+        lines = calibration_mask(mask, self.calibration)
+        lines = lines.expand(*kspace.shape[:2], -1, -1).flatten(0, 1)[:, None]
+        coils = kspace.flatten(0, 1)[:, None]
+        chunks = -(-len(coils) // self._chunk_size(coils, checkpointing))
+        maps = torch.cat(
+            [
+                checkpoint(self._refine, *chunk, use_reentrant=False) if checkpointing else self._refine(*chunk)
+                for chunk in zip(coils.tensor_split(chunks), lines.tensor_split(chunks), strict=True)
+            ]
+        )
         with full_precision(kspace):
-            lines = calibration_mask(mask, self.calibration).to(kspace.real.dtype)
-            images = ifft2c(kspace * lines).flatten(0, 1)[:, None]
-        maps = [
-            checkpoint(self.refinement, chunk, use_reentrant=False) if checkpointing else self.refinement(chunk)
-            for chunk in images.split(self._chunk_size(images))
-        ]
-        with full_precision(kspace):
-            return normalize_maps(torch.cat(maps).reshape(kspace.shape))
+            return normalize(maps.reshape(kspace.shape))
 
-    def _chunk_size(self, images: torch.Tensor) -> int:
+    def _refine(self, kspace: torch.Tensor, lines: torch.Tensor) -> torch.Tensor:
+        """Map that the U-Net makes of the image of each coil, ``(coils, 1, H, W)`` like the k-space."""
+        with full_precision(kspace):
+            images = ifft2c(torch.where(lines, kspace, torch.zeros_like(kspace)))
+        return self.refinement(images)
+
+    def _chunk_size(self, coils: torch.Tensor, checkpointing: bool) -> int:
         if self.coil_chunk is not None:
             return self.coil_chunk
-        if images.device.type == "cpu":
-            return max(1, _CPU_CHUNK_PIXELS // (images.shape[-2] * images.shape[-1]))
-        return max(1, len(images))
+        if coils.device.type != "cpu":
+            return len(coils)
+        pixels = _CPU_CHECKPOINT_PIXELS if checkpointing else _CPU_CHUNK_PIXELS
+        return max(1, pixels // (coils.shape[-2] * coils.shape[-1]))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from recon_monai.networks.architecture import RecordedModule
-from recon_monai.networks.blocks.normalization import make_normalization
+from recon_monai.networks.blocks.normalization import make_normalization, normalize_and_activate
 from recon_monai.networks.precision import full_precision
 
 __all__ = ["ConvBlock", "NormUNet", "UNet", "UpsampleBlock"]
@@ -39,10 +39,25 @@ class ConvBlock(nn.Module):
         self.norm2 = make_normalization(normalization, out_channels)
         self.negative_slope = negative_slope
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map ``(B, in_channels, H, W)`` to ``(B, out_channels, H, W)``."""
-        features = F.leaky_relu(self.norm1(self.conv1(features)), self.negative_slope, inplace=True)
-        return F.leaky_relu(self.norm2(self.conv2(features)), self.negative_slope, inplace=True)
+    def forward(self, features: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
+        """Map features to features.
+
+        Args:
+            features: shape ``(B, in_channels, H, W)``, or less channels with `skip`.
+            skip: the remaining channels, shape ``(B, ..., H, W)``. The same as to concatenate them to `features`, with
+                less memory and fewer copies.
+
+        Returns:
+            Tensor of shape ``(B, out_channels, H, W)``.
+        """
+        features = self.conv1(features) if skip is None else self._convolve_both(features, skip)
+        features = normalize_and_activate(self.norm1, features, self.negative_slope)
+        return normalize_and_activate(self.norm2, self.conv2(features), self.negative_slope)
+
+    def _convolve_both(self, features: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        weights = self.conv1.weight.split([features.shape[1], skip.shape[1]], dim=1)
+        result = F.conv2d(features, weights[0], padding=self.conv1.padding)
+        return result.add_(F.conv2d(skip, weights[1], padding=self.conv1.padding))
 
 
 class UpsampleBlock(nn.Module):
@@ -65,7 +80,26 @@ class UpsampleBlock(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Map ``(B, in_channels, H, W)`` to ``(B, out_channels, 2 H, 2 W)``."""
-        return F.leaky_relu(self.norm(self.conv(features)), self.negative_slope, inplace=True)
+        return normalize_and_activate(self.norm, self.conv(features), self.negative_slope)
+
+
+class PointwiseConv(nn.Conv2d):
+    """1x1 convolution with bias.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, in_channels, H, W)`` to ``(B, out_channels, H, W)``."""
+        if features.device.type != "cpu" or not features.is_contiguous(memory_format=torch.channels_last):
+            return super().forward(features)
+        # With few channels PyTorch has no fast kernel for it on a CPU; a matrix product takes two thirds of the time.
+        return F.linear(features.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 class UNet(RecordedModule):
@@ -116,7 +150,7 @@ class UNet(RecordedModule):
         )
         self.upsample = nn.ModuleList(upsample_block(below, width) for below, width in ascent)
         self.decoder = nn.ModuleList(conv_block(2 * width, width) for _, width in ascent)
-        self.head = nn.Conv2d(channels, out_channels, kernel_size=1)
+        self.head = PointwiseConv(channels, out_channels)
         self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -162,7 +196,7 @@ class UNet(RecordedModule):
         """Compute the output from the features that `encode` returned."""
         *skips, current = features
         for upsample, block, skip in zip(self.upsample, self.decoder, reversed(skips), strict=True):
-            current = block(torch.cat([upsample(current), skip], dim=1))
+            current = block(upsample(current), skip)
         return self.head(current)
 
 
@@ -213,18 +247,22 @@ class NormUNet(nn.Module):
         Returns:
             Complex, of the same shape and dtype.
         """
-        parts = torch.cat([image.real, image.imag], dim=1)
         with full_precision(image):
-            std, mean = torch.std_mean(parts, dim=(-2, -1), keepdim=True)
-            normalized = (parts - mean) / torch.where(std > 0, std, torch.ones_like(std))
+            parts = torch.view_as_real(image[:, 0]).permute(0, 3, 1, 2)
+            mean = parts.mean(dim=(-2, -1), keepdim=True)
+            centered = parts - mean
+            variance = centered.square().sum(dim=(-2, -1), keepdim=True) / max(1, parts[0, 0].numel() - 1)
+            constant = variance == 0
+            divisor = torch.where(constant, torch.ones_like(variance), variance).sqrt()
             left, right, top, bottom = padding = self._padding(*image.shape[-2:])
+            normalized = centered / divisor
             padded = F.pad(normalized, padding) if any(padding) else normalized
         refined = self.unet(padded)
         with full_precision(image):
             height, width = refined.shape[-2:]
             cropped = refined[..., top : height - bottom, left : width - right].to(parts.dtype)
-            real, imaginary = torch.addcmul(mean, cropped, std).split(1, dim=1)
-            return torch.complex(real, imaginary)
+            restored = torch.addcmul(mean, cropped, divisor.masked_fill(constant, 0))
+            return torch.view_as_complex(restored.permute(0, 2, 3, 1).contiguous())[:, None]
 
     def _padding(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Left, right, top and bottom padding; of an odd number the larger half goes right and to the bottom."""

@@ -1,27 +1,25 @@
 """The end-to-end variational network (Sriram et al. 2020, MICCAI, arXiv:2004.06688).
 
-All cascades work on k-space that was de-centered once, so that plain Fourier transforms do without shifts. And where
-the mask consists of whole columns, as in 1-D undersampling, data consistency commutes with the Fourier transform
-along the columns: the cascades then need the transform along the rows only, and the other one is done once, too.
-Both are exact.
+What the cascades change is kept as two images instead of the k-space of all coils, which is exact; see `VarNetCascade`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from recon_monai.networks.architecture import RecordedModule
+from recon_monai.networks.blocks.data_consistency import combine_measured, combine_sampled, correct_measured
 from recon_monai.networks.blocks.sensitivity import SensitivityNetwork
 from recon_monai.networks.blocks.unet import NormUNet
 from recon_monai.networks.inputs import as_complex_kspace, as_sampling_mask
 from recon_monai.networks.precision import full_precision
-from recon_monai.physics import decenter, decenter_mask, expand, reduce, rss
+from recon_monai.physics import decenter_mask, rss
 
 __all__ = ["Checkpointing", "Reconstruction", "VarNet", "VarNetCascade"]
 
@@ -42,11 +40,31 @@ class Reconstruction(NamedTuple):
     sensitivity_maps: torch.Tensor
 
 
+class Acquisition(NamedTuple):
+    """What was measured, in the form that the cascades use it in.
+
+    Attributes:
+        image: measured coil images combined by the maps, complex, shape ``(B, 1, H, W)``.
+        energy: sum of squared magnitudes of the maps (1, and 0 where there is no signal), real, same shape.
+        maps: complex coil sensitivity maps, shape ``(B, coil, H, W)``.
+        sampled: de-centered mask as real numbers, shape ``(B, 1, 1, W)`` or ``(B, 1, H, W)``.
+    """
+
+    image: torch.Tensor
+    energy: torch.Tensor
+    maps: torch.Tensor
+    sampled: torch.Tensor
+
+
 class VarNetCascade(nn.Module):
     """One iteration: a step towards the measured data, and a step by a refinement network.
 
     ``k <- k - eta M (k - k0) - F S R(S^H F^-1 k)`` with measured k-space ``k0``, mask ``M``, Fourier transform ``F``,
     coil maps ``S``, refinement network ``R`` and the learned weight ``eta`` (Sriram et al. 2020, equation 7).
+
+    From ``k0`` on, iterations take ``F S p`` away where nothing was measured and ``F S q`` where something was, with
+    ``p <- p + r`` and ``q <- (1 - eta) q + r`` for the refinement ``r``. These two images stand for the k-space of all
+    coils.
 
     Args:
         refinement: network from a complex image ``(B, 1, H, W)`` to another.
@@ -57,33 +75,27 @@ class VarNetCascade(nn.Module):
         self.refinement = refinement
         self.data_consistency_weight = nn.Parameter(torch.ones(1))
 
-    def forward(
-        self, kspace: torch.Tensor, measured: torch.Tensor, sampled: torch.Tensor, maps: torch.Tensor
-    ) -> torch.Tensor:
-        """Improve k-space.
-
-        K-space here is de-centered, and transformed along the dimensions that the mask varies along only: both for a
-        2-D mask, W for a mask of columns.
+    def forward(self, change: torch.Tensor | None, acquisition: Acquisition) -> torch.Tensor:
+        """Improve the estimate.
 
         Args:
-            kspace: complex current estimate, shape ``(B, coil, H, W)``.
-            measured: complex measured k-space, zero where not sampled, same shape.
-            sampled: de-centered mask as real numbers, shape ``(B, 1, 1, W)`` or ``(B, 1, H, W)``.
-            maps: complex coil sensitivity maps, shape ``(B, coil, H, W)``.
+            change: complex images ``p`` and ``q``, shape ``(B, 2, H, W)``; None for zeros, before the first iteration.
+            acquisition: what was measured.
 
         Returns:
-            Complex next estimate, shape ``(B, coil, H, W)``.
+            The next ``p`` and ``q``, complex, shape ``(B, 2, H, W)``.
         """
-        dims = _encoded_dims(sampled)
-        with full_precision(kspace):
-            image = reduce(torch.fft.ifftn(kspace, dim=dims, norm="ortho"), maps)
+        image, energy, maps, sampled = acquisition
+        with full_precision(image):
+            if change is None:
+                change = torch.zeros_like(image).repeat(1, 2, 1, 1)
+            else:
+                missing, measured = change.split(1, dim=1)
+                image = image - energy * missing - combine_sampled(measured - missing, maps, sampled)
         refined = self.refinement(image)
-        with full_precision(kspace):
-            # k - w (k - k0) is an interpolation by w; its real form is one pass over memory.
-            weight = (self.data_consistency_weight * sampled)[..., None]
-            consistent = torch.lerp(torch.view_as_real(kspace), torch.view_as_real(measured), weight)
-            correction = torch.fft.fftn(expand(refined, maps), dim=dims, norm="ortho")
-            return torch.view_as_complex(consistent) - correction
+        with full_precision(image):
+            kept = 1 - self.data_consistency_weight
+            return torch.cat([change[:, :1] + refined, torch.addcmul(refined, change[:, 1:], kept)], dim=1)
 
 
 class VarNet(RecordedModule):
@@ -102,7 +114,7 @@ class VarNet(RecordedModule):
         refinement: makes the refinement network of a cascade, in place of ``NormUNet(channels, pools)``; called once
             per cascade. Maps complex ``(B, 1, H, W)`` to the same.
         sensitivity_network: network for the coil maps, in place of ``SensitivityNetwork(sensitivity_channels,
-            pools)``; called as ``network(kspace, mask, checkpointing=...)``.
+            pools)``; called as ``network(kspace, mask, checkpointing=...)``. It must not use samples outside the mask.
         checkpointing: what is computed again in the backward pass instead of kept: ``"none"``, the coil maps
             (``"sensitivity"``: with many coils the largest single part of the memory, for little time), or these and
             every cascade (``"all"``: the least memory, for one more forward pass). Gradients are the same.
@@ -163,23 +175,17 @@ class VarNet(RecordedModule):
         """
         kspace = as_complex_kspace(kspace)
         mask = as_sampling_mask(mask, kspace)
-        kspace = torch.where(mask, kspace, torch.zeros_like(kspace))
         maps = self.sensitivity_network(kspace, mask, checkpointing=self.checkpointing != "none")
-        sampled = decenter_mask(mask).to(kspace.real.dtype)
-        measured = decenter(kspace)
-        if _encoded_dims(sampled) == (-1,):
-            measured = torch.fft.ifft(measured, dim=-2, norm="ortho")
-        estimate = measured
+        with full_precision(kspace):
+            image, energy = combine_measured(kspace, mask, maps)
+            acquisition = Acquisition(image, energy, maps, decenter_mask(mask).to(energy.dtype))
+        change: Any = None
         for cascade in self.cascades:
             if self.checkpointing == "all":
-                estimate = checkpoint(cascade, estimate, measured, sampled, maps, use_reentrant=False)
+                change = checkpoint(cascade, change, acquisition, use_reentrant=False)
             else:
-                estimate = cascade(estimate, measured, sampled, maps)
+                change = cascade(change, acquisition)
         with full_precision(kspace):
-            coil_images = torch.fft.ifftn(estimate, dim=_encoded_dims(sampled), norm="ortho")
+            missing, measured = change.split(1, dim=1)
+            coil_images = correct_measured(kspace, mask, missing, measured - missing, maps, acquisition.sampled)
             return Reconstruction(rss(coil_images), coil_images, maps)
-
-
-def _encoded_dims(sampled: torch.Tensor) -> tuple[int, ...]:
-    """Dimensions that a mask varies along, and that cascades therefore keep in k-space."""
-    return (-1,) if sampled.shape[-2] == 1 else (-2, -1)
