@@ -106,39 +106,6 @@ def test_truncated_and_color_files_end_with_one_sentence(brains, tmp_path, caplo
         assert message in caplog.records[-1].getMessage()
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["--accelerations", "4", "--center_fractions", "0.08"], ([4], [0.08])),
-        (["--accelerations", "4,8", "--center_fractions", "[0.08,0.04]"], ([4, 8], [0.08, 0.04])),
-        ([], ([4, 8], [0.08, 0.04])),
-    ],
-)
-def test_tuning_takes_one_or_several_accelerations(monkeypatch, words, expected):
-    import recon_monai.evaluation
-
-    calls = []
-    monkeypatch.setattr(recon_monai.evaluation, "tune_on_validation", lambda *given: calls.append(given))
-    main(["tune_cg_sense", "data", "--output", "best.json", *words])
-    assert calls == [("data", "best.json", *expected, "equispaced_fraction", None)]
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--accelerations", "x"], "accelerations is 'x', expected numbers separated by commas, for example 4,8"),
-        (["--accelerations", "4"], "accelerations are 4 and center_fractions 0.08,0.04, expected one center fraction"),
-        (["--accelerations", "4.5,8"], "accelerations are 4.5,8, expected whole numbers"),
-        (["--max_slices", "few"], "max_slices is 'few', expected a whole number"),
-    ],
-)
-def test_bad_tuning_settings_end_with_one_sentence(words, message, caplog):
-    with pytest.raises(SystemExit) as ended:
-        main(["tune_cg_sense", "data", "--output", "best.json", *words])
-    assert ended.value.code == 1
-    assert message in caplog.records[-1].getMessage()
-
-
 def test_missing_input(tmp_path, caplog):
     with pytest.raises(SystemExit):
         main(["prepare", str(tmp_path / "none.nii"), "--output", str(tmp_path / "out"), "--anatomy", "brain"])

@@ -6,9 +6,9 @@ from recon_monai.commands.check import check
 from recon_monai.commands.import_weights import import_fastmri
 from recon_monai.commands.prepare import prepare
 from recon_monai.commands.repack import repack
-from recon_monai.commands.tune_cg_sense import tune_cg_sense
+from recon_monai.commands.tune_baseline import tune_cg_sense, tune_l1_wavelet
 
-__all__ = ["COMMANDS", "check", "import_fastmri", "prepare", "repack", "tune_cg_sense"]
+__all__ = ["COMMANDS", "check", "import_fastmri", "prepare", "repack", "tune_cg_sense", "tune_l1_wavelet"]
 
 COMMANDS = {
     "check": check,
@@ -16,5 +16,6 @@ COMMANDS = {
     "prepare": prepare,
     "repack": repack,
     "tune_cg_sense": tune_cg_sense,
+    "tune_l1_wavelet": tune_l1_wavelet,
 }
 """Name on the command line to function, or to a dictionary of functions for a group of commands."""

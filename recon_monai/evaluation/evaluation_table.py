@@ -43,7 +43,8 @@ class EvaluationTable(MeasuringHandler):
 
     Args:
         output_dir: folder of the files; made when needed.
-        methods: name of a method to the key of its image ``(1, h, w)`` in output or item.
+        methods: name of a method to the key of its image ``(1, h, w)`` in output or item; the network's own (key
+            ``pred``) is listed last.
         baseline: the method others are compared with; None compares none.
         title: heading of ``summary.md``.
         volume_metrics: name to function of further metrics of whole volumes, called as by ``VolumeMetrics``, for
@@ -63,7 +64,8 @@ class EvaluationTable(MeasuringHandler):
         volume_metrics: Mapping[str, Callable[..., float]] | None = None,
         incomplete: Incomplete = "raise",
     ) -> None:
-        self.methods = dict(methods or {"zero_filled": "zero_filled", "reconstruction": "pred"})
+        chosen = methods or {"zero_filled": "zero_filled", "reconstruction": "pred"}
+        self.methods = dict(sorted(chosen.items(), key=lambda method: method[1] == "pred"))  # overlays add at the end
         if baseline is not None and baseline not in self.methods:
             raise ValueError(f"the baseline {baseline!r} is not one of the methods {list(self.methods)}")
         super().__init__(required=tuple(self.methods.values()), incomplete=incomplete)

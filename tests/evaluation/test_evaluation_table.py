@@ -90,7 +90,7 @@ def test_more_methods_and_no_baseline(evaluate, make_volume, tmp_path: Path) -> 
     methods = {"reconstruction": "pred", "other": "perfect"}
     evaluate(items, [EvaluationTable(output_dir=tmp_path, methods=methods, baseline=None, title="Trial")])
     rows = {row["method"]: row for row in read(tmp_path / "summary.csv")}
-    assert list(rows) == ["reconstruction", "other"]
+    assert list(rows) == ["other", "reconstruction"]  # the network comes last
     assert float(rows["other"]["nmse"]) == 0
     assert float(rows["other"]["psnr"]) == np.inf
     page = (tmp_path / "summary.md").read_text()

@@ -1,0 +1,177 @@
+"""Choice of the iterative baselines' settings on validation slices."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from recon_monai.evaluation.cg_sense import CGSense
+from recon_monai.evaluation.coil_maps import MAPS, MapMethod, check_methods
+from recon_monai.evaluation.iterative import IterativeBaseline, check_settings
+from recon_monai.evaluation.l1_wavelet import L1Wavelet
+from recon_monai.metrics import nmse
+from recon_monai.physics import center_crop_or_pad, infer_mask
+
+__all__ = ["BaselineSetting", "BaselineTuning", "tune_cg_sense", "tune_l1_wavelet"]
+
+_CG_WEIGHTS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+_CG_ITERATIONS = (5, 10, 20, 40)
+_L1_WEIGHTS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
+_L1_ITERATIONS = (5, 10, 20, 40, 80, 160)
+_MAPS: tuple[MapMethod, ...] = ("espirit", "calibration")
+_STILL_FALLING = 0.99  # of the error with fewer iterations: not converged at the end of the grid
+
+_logger = logging.getLogger(__name__)
+
+
+class BaselineSetting(NamedTuple):
+    """One row of the table of a tuning.
+
+    Attributes:
+        maps: how the coil maps were estimated.
+        weight: weight of the regularization.
+        iterations: number of iterations.
+        nmse: mean over the slices of ``|image - target|^2 / |target|^2``.
+    """
+
+    maps: str
+    weight: float
+    iterations: int
+    nmse: float
+
+
+class BaselineTuning(NamedTuple):
+    """Outcome of `tune_cg_sense` or `tune_l1_wavelet`.
+
+    Attributes:
+        best: the setting with the lowest mean NMSE (of equal ones, the first of the table).
+        table: all settings that were tried, by maps, weight and number of iterations.
+        num_slices: number of slices the means are taken over.
+    """
+
+    best: BaselineSetting
+    table: list[BaselineSetting]
+    num_slices: int
+
+
+def tune_cg_sense(
+    slices: Iterable[Mapping[str, Any]],
+    weights: Sequence[float] = _CG_WEIGHTS,
+    iterations: Sequence[int] = _CG_ITERATIONS,
+    maps: Sequence[MapMethod] = _MAPS,
+) -> BaselineTuning:
+    """Choose maps, weight and number of iterations of `CGSense` by the mean NMSE over validation slices.
+
+    Give validation slices, never those of the test set. Slices are taken one at a time; maps are computed once for
+    each, and one run of the solver for each weight yields all numbers of iterations.
+
+    Args:
+        slices: items with ``kspace`` (undersampled, complex ``(coil, H, W)``), ``target`` (real ``(1, h, w)``, to
+            which the center of the image is cropped) and, if known, ``mask``; ``file`` and ``slice`` name an item in
+            errors.
+        weights: Tikhonov weights to try.
+        iterations: numbers of iterations to try.
+        maps: ways of estimating the coil maps to try.
+
+    Returns:
+        The best setting and the table of all. A best one at an end of the grid is logged as a warning.
+
+    Raises:
+        ImportError: if sigpy is missing (the message holds the pip line).
+        ValueError: if there is no slice, a target is zero everywhere, or a setting is out of range.
+    """
+    check_settings(weights, iterations)
+    return _tune({weight: CGSense(weight) for weight in sorted(set(weights))}, slices, iterations, maps)
+
+
+def tune_l1_wavelet(
+    slices: Iterable[Mapping[str, Any]],
+    weights: Sequence[float] = _L1_WEIGHTS,
+    iterations: Sequence[int] = _L1_ITERATIONS,
+    maps: Sequence[MapMethod] = _MAPS,
+    wavelet: str = "db4",
+) -> BaselineTuning:
+    """Choose maps, weight and number of iterations of `L1Wavelet` by the mean NMSE over validation slices.
+
+    Args:
+        slices: items as for `tune_cg_sense`.
+        weights: weights of the L1 norm to try.
+        iterations: numbers of iterations to try.
+        maps: ways of estimating the coil maps to try.
+        wavelet: name of an orthogonal wavelet of PyWavelets.
+
+    Returns:
+        The best setting and the table of all. A best one at an end of the grid is logged as a warning.
+
+    Raises:
+        ImportError: if sigpy is missing (the message holds the pip line).
+        ValueError: if there is no slice, a target is zero everywhere, or a setting is out of range.
+    """
+    check_settings(weights, iterations)
+    methods = {weight: L1Wavelet(weight=weight, wavelet=wavelet) for weight in sorted(set(weights))}
+    return _tune(methods, slices, iterations, maps)
+
+
+def _tune(
+    methods: Mapping[float, IterativeBaseline],
+    slices: Iterable[Mapping[str, Any]],
+    iterations: Sequence[int],
+    maps: Sequence[MapMethod],
+) -> BaselineTuning:
+    """Try all maps and numbers of iterations with each of the methods, which are keyed by increasing weight."""
+    iterations = sorted(set(iterations))
+    check_methods(maps)
+    sums = np.zeros((len(maps), len(methods), len(iterations)))
+    count = 0
+    for count, item in enumerate(slices, start=1):  # noqa: B007 - the count is the number of slices
+        sums += [_slice_errors(item, name, list(methods.values()), iterations) for name in maps]
+    if count == 0:
+        raise ValueError("the tuning got no slices; give at least one item with kspace and target.")
+    table = [
+        BaselineSetting(name, weight, number, float(sums[layer, row, column] / count))
+        for layer, name in enumerate(maps)
+        for row, weight in enumerate(methods)
+        for column, number in enumerate(iterations)
+    ]
+    best = min(table, key=lambda setting: setting.nmse)
+    _warn_of_ends(best, table, list(methods), iterations)
+    return BaselineTuning(best, table, count)
+
+
+def _slice_errors(
+    item: Mapping[str, Any], maps: MapMethod, methods: Sequence[IterativeBaseline], iterations: Sequence[int]
+) -> npt.NDArray[np.float64]:
+    """NMSE of one slice for each method (rows) and number of iterations (columns)."""
+    kspace, target = item["kspace"], item["target"]
+    name = f"{item.get('file', 'unnamed file')}, slice {item.get('slice', '?')}"
+    if not bool((target != 0).any()):
+        raise ValueError(f"the target of {name} is zero everywhere, so it has no NMSE; leave that slice out.")
+    mask = item.get("mask")
+    mask = infer_mask(kspace) if mask is None else mask
+    estimated = MAPS[maps](kspace, mask)
+    errors = np.empty((len(methods), len(iterations)))
+    for row, method in enumerate(methods):
+        for column, image in enumerate(method.images(kspace, mask, estimated, iterations)):
+            prediction = center_crop_or_pad(image, target.shape[-2:])
+            errors[row, column] = nmse(prediction=prediction, target=target)
+    return errors
+
+
+def _warn_of_ends(
+    best: BaselineSetting, table: Sequence[BaselineSetting], weights: Sequence[float], iterations: Sequence[int]
+) -> None:
+    """Log a warning where a better setting may lie outside of the grid."""
+    if len(weights) > 1 and best.weight in (weights[0], weights[-1]):
+        _logger.warning("the best weight %g lies at the end of the grid %s: consider a wider one", best.weight, weights)
+    if len(iterations) > 1 and best.iterations == iterations[-1]:
+        (before,) = (row.nmse for row in table if row[:3] == (best.maps, best.weight, iterations[-2]))
+        if best.nmse < _STILL_FALLING * before:
+            _logger.warning(
+                "the error was still falling after %d iterations, the end of the grid %s: consider more of them",
+                best.iterations,
+                iterations,
+            )
