@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from recon_monai.transforms.augmentation import PhysicsAugmentd
+from recon_monai.transforms.augmentation_schedule import AugmentationSchedule
+from recon_monai.transforms.coils import RandomCoilsd
+from recon_monai.transforms.keyed import KeyedTransform
+from recon_monai.transforms.noise import RandomNoised
 from recon_monai.transforms.phase import RandomPhased
 from recon_monai.transforms.reconstruction import ZeroFilledd
+from recon_monai.transforms.resolution import RandomResolutiond
 from recon_monai.transforms.schedule import EpochAware, set_epoch
+from recon_monai.transforms.target import replace_kspace
 from recon_monai.transforms.undersampling import Undersampled, mask_kind
 
-__all__ = ["EpochAware", "RandomPhased", "Undersampled", "ZeroFilledd", "mask_kind", "set_epoch"]
+__all__ = [
+    "AugmentationSchedule",
+    "EpochAware",
+    "KeyedTransform",
+    "PhysicsAugmentd",
+    "RandomCoilsd",
+    "RandomNoised",
+    "RandomPhased",
+    "RandomResolutiond",
+    "Undersampled",
+    "ZeroFilledd",
+    "mask_kind",
+    "replace_kspace",
+    "set_epoch",
+]
