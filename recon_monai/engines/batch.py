@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -21,7 +21,19 @@ class PrepareReconstructionBatch(PrepareBatch):
 
     Returns ``(kspace, target, (), {"mask": ..., "output_size": ..., "where": ...})``, the four-part form of MONAI's
     engines; target and mask are None where the items have none, ``where`` names files and slices for errors.
+
+    Args:
+        anatomies: names of the anatomies a network knows, in its order. With them the last part also holds
+            ``anatomy``, int64 ``(B,)``: where among the names each slice's anatomy is. None: without.
+
+    Raises:
+        ValueError: if a name comes twice, or there is none.
     """
+
+    def __init__(self, anatomies: Sequence[str] | None = None) -> None:
+        self.anatomies = None if anatomies is None else tuple(anatomies)
+        if self.anatomies is not None and not 0 < len(set(self.anatomies)) == len(self.anatomies):
+            raise ValueError(f"expected one or more different names of anatomies, got {list(self.anatomies)}")
 
     def __call__(
         self,
@@ -39,7 +51,7 @@ class PrepareReconstructionBatch(PrepareBatch):
             kwargs: passed on to ``Tensor.to``.
 
         Raises:
-            ValueError: if the slices of one batch are to have different sizes.
+            ValueError: if the slices of one batch are to have different sizes, or show an anatomy that is not known.
         """
 
         def moved(key: str) -> Tensor | None:
@@ -58,7 +70,20 @@ class PrepareReconstructionBatch(PrepareBatch):
         height, width = sizes[0].tolist()
         slices = zip(batchdata["file"], batchdata["slice"], strict=True)
         where = ", ".join(f"{file} slice {int(number)}" for file, number in slices)
-        return kspace, moved("target"), (), {"mask": moved("mask"), "output_size": (height, width), "where": where}
+        named = {"mask": moved("mask"), "output_size": (height, width), "where": where}
+        if self.anatomies is not None:
+            named["anatomy"] = self._index(batchdata).to(device=device, non_blocking=non_blocking)
+        return kspace, moved("target"), (), named
+
+    def _index(self, batchdata: dict[str, Any]) -> Tensor:
+        known = {name: index for index, name in enumerate(self.anatomies or ())}
+        for anatomy, file in zip(batchdata["anatomy"], batchdata["file"], strict=True):
+            if anatomy not in known:
+                raise ValueError(
+                    f"{file} shows the anatomy {anatomy!r}, expected one that the network knows: {list(known)}; leave "
+                    "the file out (filters), or say what it shows (anatomy_rules)"
+                )
+        return torch.tensor([known[anatomy] for anatomy in batchdata["anatomy"]], dtype=torch.int64)
 
 
 class ReconstructionInferer(Inferer):

@@ -10,7 +10,7 @@ import torch
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from recon_monai import distributed
@@ -79,8 +79,7 @@ class ReconstructionTrainer(SupervisedTrainer):
             engine.optimizer.zero_grad(set_to_none=True)
         self._seen.append(where)
         with explain_out_of_memory(inputs, where), self._synchronized():
-            with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
-                output[CommonKeys.PRED] = engine.inferer(inputs, engine.network, *args, **kwargs)
+            output[CommonKeys.PRED] = self.predict(inputs, args, kwargs)
             engine.fire_event(IterationEvents.FORWARD_COMPLETED)
             output[CommonKeys.LOSS] = loss = self.compute_loss(output, batchdata)
             engine.fire_event(IterationEvents.LOSS_COMPLETED)
@@ -92,6 +91,23 @@ class ReconstructionTrainer(SupervisedTrainer):
             self._update()
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return output
+
+    def predict(self, inputs: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+        """Reconstruct one batch with the network in training, for a subclass to do more.
+
+        Args:
+            inputs: k-space ``(B, coil, H, W)``.
+            args: as prepared for the inferer.
+            kwargs: as prepared for the inferer.
+
+        Returns:
+            Images ``(B, 1, h, w)``.
+        """
+        return self._infer(self.network, inputs, args, kwargs)
+
+    def _infer(self, network: nn.Module, inputs: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
+            return self.inferer(inputs, network, *args, **kwargs)
 
     @contextlib.contextmanager
     def _synchronized(self) -> Iterator[None]:
@@ -137,8 +153,11 @@ class ReconstructionTrainer(SupervisedTrainer):
         Raises:
             ValueError: if the batch has no targets.
         """
+        return self.loss_function(*self._supervision(output, batchdata))
+
+    def _supervision(self, output: dict[str, Any], batchdata: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
+        """Prediction, target and data range of a batch."""
         prediction, target = output[CommonKeys.PRED], output[CommonKeys.LABEL]
         if target is None:
             raise ValueError(f"training needs targets, and these files have none: {sorted(set(batchdata['file']))}")
-        data_range = batchdata["maximum"].to(prediction.device)
-        return self.loss_function(prediction, target, data_range)
+        return prediction, target, batchdata["maximum"].to(prediction.device)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from recon_monai.losses.distillation import AttentionDistillationLoss, DistillationLoss, DistillationTerms
 from recon_monai.losses.reconstruction import ReconstructionLoss
 from recon_monai.losses.ssim import SSIMLoss
 
-__all__ = ["ReconstructionLoss", "SSIMLoss"]
+__all__ = ["AttentionDistillationLoss", "DistillationLoss", "DistillationTerms", "ReconstructionLoss", "SSIMLoss"]

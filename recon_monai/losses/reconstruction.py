@@ -16,18 +16,25 @@ class ReconstructionLoss(nn.Module):
     SSIM alone is blind to a constant offset in bright regions; the L1 term is not. Dividing it by the data range makes
     alpha independent of the scale of the file. Computed outside autocast, in float32 (float64 stays float64).
 
+    ``ReconstructionLoss(1000, ssim_weight=0.9, relative=False)`` is ``0.9 * SSIM loss + 0.1 * 1e4 * L1``, for files
+    of one scale, with values about 1e-4.
+
     Args:
         alpha: weight of the L1 term, 0 or more.
+        ssim_weight: weight of the SSIM loss, 0 or more.
+        relative: divide the L1 term by the data range.
 
     Raises:
-        ValueError: if alpha is negative.
+        ValueError: if a weight is negative.
     """
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, *, ssim_weight: float = 1.0, relative: bool = True) -> None:
         super().__init__()
-        if alpha < 0:
-            raise ValueError(f"alpha must not be negative, got {alpha}")
+        if alpha < 0 or ssim_weight < 0:
+            raise ValueError(f"alpha and ssim_weight must not be negative, got {alpha} and {ssim_weight}")
         self.alpha = alpha
+        self.ssim_weight = ssim_weight
+        self.relative = relative
         self.ssim_loss = SSIMLoss()
 
     def forward(self, prediction: Tensor, target: Tensor, data_range: Tensor) -> Tensor:
@@ -48,10 +55,12 @@ class ReconstructionLoss(nn.Module):
         check_data_range(data_range, len(prediction))
         similarity = self.ssim_loss(prediction, target, data_range)
         with torch.autocast(prediction.device.type, enabled=False):
-            scale = data_range.to(device=prediction.device, dtype=similarity.dtype).reshape(-1, 1, 1, 1)
-            difference = (prediction.to(similarity.dtype) - target.to(similarity.dtype)) / scale
-            return similarity + self.alpha * difference.abs().mean()
+            difference = prediction.to(similarity.dtype) - target.to(similarity.dtype)
+            if self.relative:
+                scale = data_range.to(device=prediction.device, dtype=similarity.dtype).reshape(-1, 1, 1, 1)
+                difference = difference / scale
+            return self.ssim_weight * similarity + self.alpha * difference.abs().mean()
 
     def extra_repr(self) -> str:
-        """The weight, for printing."""
-        return f"alpha={self.alpha}"
+        """The weights, for printing."""
+        return f"alpha={self.alpha}, ssim_weight={self.ssim_weight}, relative={self.relative}"

@@ -81,3 +81,21 @@ def test_values_that_are_not_finite_are_seen_through_the_network():
     torch.nn.init.constant_(network.cascades[0].refinement.unet.head.bias, float("nan"))
     with pytest.raises(FloatingPointError, match=r"a\.h5 slice 3: the reconstruction is not finite .* diverged"):
         ReconstructionInferer()(kspace, network, where="a.h5 slice 3")
+
+
+def test_anatomies_become_their_place_among_the_names():
+    prepare = PrepareReconstructionBatch(anatomies=["knee", "heart", "brain"])
+    _, _, _, kwargs = prepare(batch(anatomy=["brain", "knee"]), "cpu")
+    assert kwargs["anatomy"].dtype == torch.int64
+    assert kwargs["anatomy"].tolist() == [2, 0]
+    _, _, _, kwargs = PrepareReconstructionBatch()(batch(anatomy=["brain", "knee"]), "cpu")
+    assert "anatomy" not in kwargs
+
+
+def test_anatomies_that_are_not_known_are_refused():
+    prepare = PrepareReconstructionBatch(anatomies=["knee", "brain"])
+    with pytest.raises(ValueError, match=r"b\.h5 shows the anatomy 'heart', expected .*\['knee', 'brain'\]"):
+        prepare(batch(anatomy=["brain", "heart"]), "cpu")
+    for names in ([], ["knee", "knee"]):
+        with pytest.raises(ValueError, match="one or more different names"):
+            PrepareReconstructionBatch(anatomies=names)

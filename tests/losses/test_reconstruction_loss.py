@@ -79,3 +79,22 @@ def test_wrong_arguments_are_refused() -> None:
         loss(prediction[..., 1:], target, data_range)
     with pytest.raises(ValueError, match="alpha"):
         ReconstructionLoss(-1.0)
+
+
+def test_new_weights_default_to_the_loss_without_them() -> None:
+    """Bit by bit the sum of SSIM loss and relative L1."""
+    prediction, target, data_range = samples(torch.float32)
+    ssim = SSIMLoss()(prediction, target, data_range)
+    relative = ((prediction - target) / data_range.reshape(-1, 1, 1, 1)).abs().mean()
+    assert torch.equal(ReconstructionLoss(2.5)(prediction, target, data_range), ssim + 2.5 * relative)
+
+
+def test_absolute_l1_with_a_weighted_ssim() -> None:
+    """``0.9 * SSIM loss + 0.1 * 1e4 * L1``, with L1 in the values of the file."""
+    prediction, target, data_range = samples()
+    loss = ReconstructionLoss(0.1 * 1e4, ssim_weight=0.9, relative=False)
+    l1 = float((prediction - target).abs().mean())
+    expected = 0.9 * float(SSIMLoss()(prediction, target, data_range)) + 1000 * l1
+    assert float(loss(prediction, target, data_range)) == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(ValueError, match="ssim_weight"):
+        ReconstructionLoss(ssim_weight=-1.0)
