@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from recon_monai.networks.architecture import RecordedModule, decode_record, first_difference
+from recon_monai.networks.architecture import RecordedModule, decode_record, encode_record, first_difference
 from recon_monai.networks.blocks import NormUNet, SensitivityNetwork
 from recon_monai.networks.files import read_torch_file
-from recon_monai.networks.nets import VarNet
+from recon_monai.networks.nets import UniversalVarNet, VarNet
 
-__all__ = ["load_weights", "varnet_from_fastmri"]
+__all__ = ["adopt_anatomies", "load_shared_weights", "load_weights", "varnet_from_fastmri"]
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -50,6 +50,80 @@ def load_weights(network: NetworkT, source: str | os.PathLike[str] | Mapping[str
             unknown (the message names the file, the sizes and the first key with both shapes); or the file is damaged.
         FileNotFoundError: if there is no such file.
     """
+    origin, weights = _read(source)
+    differences = [found for found in (_different_sizes(network, weights), _different_key(network, weights)) if found]
+    if differences:
+        raise ValueError(
+            f"{origin} does not fit this {type(network).__name__}: {'; '.join(differences)}. Build the network with "
+            "the sizes of the weights, or give the weights of this network."
+        )
+    network.load_state_dict(weights)
+    return network
+
+
+def load_shared_weights(network: NetworkT, source: str | os.PathLike[str] | Mapping[str, torch.Tensor]) -> NetworkT:
+    """Start a network from weights, also one that knows anatomies from weights that do not.
+
+    Weights of a `VarNet` are what all anatomies of a `UniversalVarNet` of its sizes share; the network computes what
+    that one did, for every anatomy, until it is trained further. Weights of a `UniversalVarNet` give theirs to the
+    anatomies that both know.
+
+    Args:
+        network: takes the weights, in place.
+        source: as for `load_weights`.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: as `load_weights`.
+        FileNotFoundError: if there is no such file.
+    """
+    if not isinstance(network, UniversalVarNet):
+        return load_weights(network, source)
+    _, weights = _read(source)
+    if any(key.startswith("classifier.") for key in weights):
+        names = network.anatomies
+        load_weights(adopt_anatomies(network, weights), weights)
+        network.set_anatomies(names)
+        return network
+    own = network.state_dict()
+    special = {
+        key: value
+        for key, value in own.items()
+        if key.startswith("classifier.") or re.search(r"\.(gamma|beta)\.\d+$", key) or key == "_extra_state"
+    }
+    if "_extra_state" in weights:  # sizes are still compared
+        record = {**decode_record(weights["_extra_state"]), "anatomies": list(network.anatomies)}
+        weights = {**weights, "_extra_state": encode_record(record)}
+    return load_weights(network, {**special, **weights})
+
+
+def adopt_anatomies(network: NetworkT, source: str | os.PathLike[str] | Mapping[str, torch.Tensor]) -> NetworkT:
+    """Give a network the anatomies that weights know, before these are loaded into it.
+
+    Args:
+        network: a `UniversalVarNet`, changed in place; any other network stays as it is.
+        source: as for `load_weights`.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: if the source is no state dict.
+        FileNotFoundError: if there is no such file.
+    """
+    if isinstance(network, UniversalVarNet):
+        _, weights = _read(source)
+        record = decode_record(weights["_extra_state"]) if "_extra_state" in weights else {}
+        names = record.get("anatomies")
+        if names and tuple(names) != network.anatomies:
+            network.set_anatomies(names)
+    return network
+
+
+def _read(source: str | os.PathLike[str] | Mapping[str, torch.Tensor]) -> tuple[str, dict[str, torch.Tensor]]:
+    """Where weights come from, in words, and the weights."""
     weights: Any
     if isinstance(source, Mapping):
         origin, weights = "the state dict", dict(source)
@@ -64,14 +138,7 @@ def load_weights(network: NetworkT, source: str | os.PathLike[str] | Mapping[str
             f"{origin} is no state dict of tensors but holds {content}; give the network's own entry of a checkpoint, "
             "for example load_weights(network, checkpoint['network'])."
         )
-    differences = [found for found in (_different_sizes(network, weights), _different_key(network, weights)) if found]
-    if differences:
-        raise ValueError(
-            f"{origin} does not fit this {type(network).__name__}: {'; '.join(differences)}. Build the network with "
-            "the sizes of the weights, or give the weights of this network."
-        )
-    network.load_state_dict(weights)
-    return network
+    return origin, weights
 
 
 def _different_sizes(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> str | None:

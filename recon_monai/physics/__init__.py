@@ -12,6 +12,7 @@ from recon_monai.physics.coil_compression import (
 from recon_monai.physics.coil_map_fit import CoilMapFit, fit_coil_maps
 from recon_monai.physics.coils import expand, normalize_maps, reduce, rss
 from recon_monai.physics.fourier import decenter, decenter_mask, fft2c, ifft2c, recenter
+from recon_monai.physics.low_resolution_maps import low_resolution_maps
 from recon_monai.physics.masks import (
     EquispacedFractionMask,
     EquispacedMask,
@@ -69,6 +70,7 @@ __all__ = [
     "infer_mask",
     "keyed_generator",
     "keyed_seed",
+    "low_resolution_maps",
     "noise_covariance",
     "normalize_maps",
     "prewhiten",

@@ -5,8 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from recon_monai.networks import make_normalization
-from recon_monai.networks.blocks import InstanceNorm
-from recon_monai.networks.blocks.normalization import normalize_and_activate
+from recon_monai.networks.blocks import InstanceNorm, normalize_and_activate
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

@@ -88,7 +88,7 @@ class TestNormUNet:
         seen = []
 
         class Recorder(torch.nn.Module):
-            def forward(self, x: torch.Tensor) -> torch.Tensor:
+            def forward(self, x: torch.Tensor, anatomy: torch.Tensor | None = None) -> torch.Tensor:
                 seen.append(x)
                 return x
 

@@ -7,16 +7,21 @@ section 5.2): instance normalization, leaky ReLU, average pooling, transposed co
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from recon_monai.networks.architecture import RecordedModule
-from recon_monai.networks.blocks.normalization import make_normalization, normalize_and_activate
+from recon_monai.networks.blocks.aspin import ASPIN
+from recon_monai.networks.blocks.fused import normalize_and_activate
+from recon_monai.networks.blocks.normalization import make_normalization
 from recon_monai.networks.precision import full_precision
 
-__all__ = ["ConvBlock", "NormUNet", "UNet", "UpsampleBlock"]
+__all__ = ["AspinPlacement", "ConvBlock", "NormUNet", "UNet", "UpsampleBlock"]
+
+AspinPlacement = Literal["all", "bottleneck", "input"]
 
 
 class ConvBlock(nn.Module):
@@ -26,33 +31,43 @@ class ConvBlock(nn.Module):
         in_channels: channels of the input.
         out_channels: channels of the output, and in between.
         normalization: name for `make_normalization`.
+        num_anatomies: for the normalization ``"aspin"``.
         negative_slope: slope of the leaky ReLU below zero.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, normalization: str = "instance", negative_slope: float = 0.2
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        normalization: str = "instance",
+        num_anatomies: int = 0,
+        negative_slope: float = 0.2,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
-        self.norm1 = make_normalization(normalization, out_channels)
+        self.norm1 = make_normalization(normalization, out_channels, num_anatomies)
         self.conv2 = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False)
-        self.norm2 = make_normalization(normalization, out_channels)
+        self.norm2 = make_normalization(normalization, out_channels, num_anatomies)
         self.negative_slope = negative_slope
 
-    def forward(self, features: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, features: torch.Tensor, skip: torch.Tensor | None = None, anatomy: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Map features to features.
 
         Args:
             features: shape ``(B, in_channels, H, W)``, or less channels with `skip`.
             skip: the remaining channels, shape ``(B, ..., H, W)``. The same as to concatenate them to `features`, with
                 less memory and fewer copies.
+            anatomy: as for `ASPIN.forward`, where it is used.
 
         Returns:
             Tensor of shape ``(B, out_channels, H, W)``.
         """
         features = self.conv1(features) if skip is None else self._convolve_both(features, skip)
-        features = normalize_and_activate(self.norm1, features, self.negative_slope)
-        return normalize_and_activate(self.norm2, self.conv2(features), self.negative_slope)
+        features = normalize_and_activate(self.norm1, features, self.negative_slope, anatomy)
+        return normalize_and_activate(self.norm2, self.conv2(features), self.negative_slope, anatomy)
 
     def _convolve_both(self, features: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
         weights = self.conv1.weight.split([features.shape[1], skip.shape[1]], dim=1)
@@ -67,20 +82,27 @@ class UpsampleBlock(nn.Module):
         in_channels: channels of the input.
         out_channels: channels of the output.
         normalization: name for `make_normalization`.
+        num_anatomies: for the normalization ``"aspin"``.
         negative_slope: slope of the leaky ReLU below zero.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, normalization: str = "instance", negative_slope: float = 0.2
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        normalization: str = "instance",
+        num_anatomies: int = 0,
+        negative_slope: float = 0.2,
     ) -> None:
         super().__init__()
         self.conv = nn.ConvTranspose2d(in_channels, out_channels, kernel_size=2, stride=2, bias=False)
-        self.norm = make_normalization(normalization, out_channels)
+        self.norm = make_normalization(normalization, out_channels, num_anatomies)
         self.negative_slope = negative_slope
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Map ``(B, in_channels, H, W)`` to ``(B, out_channels, 2 H, 2 W)``."""
-        return normalize_and_activate(self.norm, self.conv(features), self.negative_slope)
+    def forward(self, features: torch.Tensor, anatomy: torch.Tensor | None = None) -> torch.Tensor:
+        """Map ``(B, in_channels, H, W)``, and the anatomy where it is used, to ``(B, out_channels, 2 H, 2 W)``."""
+        return normalize_and_activate(self.norm, self.conv(features), self.negative_slope, anatomy)
 
 
 class PointwiseConv(nn.Conv2d):
@@ -114,9 +136,15 @@ class UNet(RecordedModule):
         out_channels: channels of the output.
         channels: width at full resolution.
         pools: number of poolings.
-        normalization: name for `make_normalization`.
+        normalization: name for `make_normalization`, of all layers that are not anatomy-specific.
+        num_anatomies: number of anatomies with parameters of their own; 0: a network without such.
+        aspin_placement: which layers are `ASPIN` if there are anatomies: ``"all"``, ``"bottleneck"`` (the last one of
+            the bottleneck) or ``"none"``.
         negative_slope: slope of the leaky ReLU below zero.
         channels_last: memory format of weights and features. Results are the same up to rounding.
+
+    Raises:
+        ValueError: for an unknown normalization or placement.
     """
 
     def __init__(
@@ -127,10 +155,14 @@ class UNet(RecordedModule):
         pools: int = 4,
         *,
         normalization: str = "instance",
+        num_anatomies: int = 0,
+        aspin_placement: str = "all",
         negative_slope: float = 0.2,
         channels_last: bool = True,
     ) -> None:
         super().__init__()
+        if aspin_placement not in ("all", "bottleneck", "none"):
+            raise ValueError(f"unknown placement of ASPIN {aspin_placement!r}; use 'all', 'bottleneck' or 'none'.")
         self.architecture = {
             "in_channels": in_channels,
             "out_channels": out_channels,
@@ -141,37 +173,52 @@ class UNet(RecordedModule):
         }
         self.pools = pools
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        conv_block = partial(ConvBlock, normalization=normalization, negative_slope=negative_slope)
-        upsample_block = partial(UpsampleBlock, normalization=normalization, negative_slope=negative_slope)
+        general = "aspin" if num_anatomies > 0 and aspin_placement == "all" else normalization
+        conv_block = partial(
+            ConvBlock,
+            normalization=general,
+            num_anatomies=num_anatomies,
+            negative_slope=negative_slope,
+        )
+        upsample_block = partial(
+            UpsampleBlock,
+            normalization=general,
+            num_anatomies=num_anatomies,
+            negative_slope=negative_slope,
+        )
         widths = [channels * 2**level for level in range(pools + 1)]
         ascent = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.encoder = nn.ModuleList(
             conv_block(before, after) for before, after in zip([in_channels, *widths], widths, strict=False)
         )
+        if num_anatomies > 0 and aspin_placement == "bottleneck":
+            self.encoder[-1].norm2 = make_normalization("aspin", widths[-1], num_anatomies)
         self.upsample = nn.ModuleList(upsample_block(below, width) for below, width in ascent)
         self.decoder = nn.ModuleList(conv_block(2 * width, width) for _, width in ascent)
         self.head = PointwiseConv(channels, out_channels)
         self.to(memory_format=self.memory_format)  # type: ignore[call-overload]
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, anatomy: torch.Tensor | None = None) -> torch.Tensor:
         """Apply the network.
 
         Args:
             image: real, shape ``(B, in_channels, H, W)``, H and W multiples of ``2**pools``.
+            anatomy: as for `ASPIN.forward`; needed by a network with anatomy-specific layers.
 
         Returns:
             Real, shape ``(B, out_channels, H, W)``.
 
         Raises:
-            ValueError: if H or W is no such multiple.
+            ValueError: if H or W is no such multiple, or the anatomy is needed and missing.
         """
-        return self.decode(self.encode(image))
+        return self.decode(self.encode(image, anatomy), anatomy)
 
-    def encode(self, image: torch.Tensor) -> list[torch.Tensor]:
+    def encode(self, image: torch.Tensor, anatomy: torch.Tensor | None = None) -> list[torch.Tensor]:
         """Compute the features of each level.
 
         Args:
             image: as for `forward`.
+            anatomy: as for `forward`.
 
         Returns:
             ``pools + 1`` tensors, of level ``l`` with shape ``(B, channels * 2**l, H / 2**l, W / 2**l)``; the last is
@@ -188,15 +235,15 @@ class UNet(RecordedModule):
         features: list[torch.Tensor] = []
         current = image.contiguous(memory_format=self.memory_format)
         for block in self.encoder:
-            features.append(block(F.avg_pool2d(current, 2) if features else current))
+            features.append(block(F.avg_pool2d(current, 2) if features else current, anatomy=anatomy))
             current = features[-1]
         return features
 
-    def decode(self, features: list[torch.Tensor]) -> torch.Tensor:
+    def decode(self, features: list[torch.Tensor], anatomy: torch.Tensor | None = None) -> torch.Tensor:
         """Compute the output from the features that `encode` returned."""
         *skips, current = features
         for upsample, block, skip in zip(self.upsample, self.decoder, reversed(skips), strict=True):
-            current = block(upsample(current), skip)
+            current = block(upsample(current, anatomy), skip, anatomy)
         return self.head(current)
 
 
@@ -213,8 +260,15 @@ class NormUNet(nn.Module):
         channels: width of the U-Net at full resolution.
         pools: number of poolings.
         normalization: name for `make_normalization`, inside the U-Net.
+        num_anatomies: number of anatomies with parameters of their own; 0: a network without such.
+        aspin_placement: where `ASPIN` acts if there are anatomies: on ``"all"`` instance normalizations of the U-Net,
+            at the ``"bottleneck"``, or on the ``"input"`` of the U-Net, where convolution and normalization that follow
+            leave little of it.
         negative_slope: slope of the leaky ReLU below zero.
         channels_last: memory format inside the U-Net.
+
+    Raises:
+        ValueError: for an unknown normalization or placement.
     """
 
     def __init__(
@@ -223,26 +277,35 @@ class NormUNet(nn.Module):
         pools: int = 4,
         *,
         normalization: str = "instance",
+        num_anatomies: int = 0,
+        aspin_placement: AspinPlacement = "all",
         negative_slope: float = 0.2,
         channels_last: bool = True,
     ) -> None:
         super().__init__()
+        if aspin_placement not in get_args(AspinPlacement):
+            raise ValueError(f"unknown aspin_placement {aspin_placement!r}; use one of {get_args(AspinPlacement)}.")
+        on_input = num_anatomies > 0 and aspin_placement == "input"
+        self.aspin = ASPIN(num_anatomies, 2) if on_input else None
         self.unet = UNet(
             2,
             2,
             channels,
             pools,
             normalization=normalization,
+            num_anatomies=num_anatomies,
+            aspin_placement="none" if on_input else aspin_placement,
             negative_slope=negative_slope,
             channels_last=channels_last,
         )
         self.multiple = max(16, 2**pools)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, anatomy: torch.Tensor | None = None) -> torch.Tensor:
         """Refine a complex image.
 
         Args:
             image: complex, shape ``(B, 1, H, W)``.
+            anatomy: as for `ASPIN.forward`; needed by a network with anatomy-specific layers.
 
         Returns:
             Complex, of the same shape and dtype.
@@ -256,8 +319,10 @@ class NormUNet(nn.Module):
             divisor = torch.where(constant, torch.ones_like(variance), variance).sqrt()
             left, right, top, bottom = padding = self._padding(*image.shape[-2:])
             normalized = centered / divisor
+            if self.aspin is not None:
+                normalized = self.aspin(normalized, anatomy)
             padded = F.pad(normalized, padding) if any(padding) else normalized
-        refined = self.unet(padded)
+        refined = self.unet(padded, anatomy)
         with full_precision(image):
             height, width = refined.shape[-2:]
             cropped = refined[..., top : height - bottom, left : width - right].to(parts.dtype)

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from recon_monai.networks.nets.anatomy_classifier import AddedOutput, AnatomyClassifier, last_unet_output
+from recon_monai.networks.nets.universal_varnet import UniversalReconstruction, UniversalVarNet
 from recon_monai.networks.nets.varnet import Reconstruction, VarNet, VarNetCascade
 
-__all__ = ["Reconstruction", "VarNet", "VarNetCascade"]
+__all__ = [
+    "AddedOutput",
+    "AnatomyClassifier",
+    "Reconstruction",
+    "UniversalReconstruction",
+    "UniversalVarNet",
+    "VarNet",
+    "VarNetCascade",
+    "last_unet_output",
+]

@@ -67,7 +67,7 @@ class VarNetCascade(nn.Module):
     coils.
 
     Args:
-        refinement: network from a complex image ``(B, 1, H, W)`` to another.
+        refinement: network from a complex image ``(B, 1, H, W)``, and the anatomy where one is given, to another.
     """
 
     def __init__(self, refinement: nn.Module) -> None:
@@ -75,12 +75,15 @@ class VarNetCascade(nn.Module):
         self.refinement = refinement
         self.data_consistency_weight = nn.Parameter(torch.ones(1))
 
-    def forward(self, change: torch.Tensor | None, acquisition: Acquisition) -> torch.Tensor:
+    def forward(
+        self, change: torch.Tensor | None, acquisition: Acquisition, anatomy: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Improve the estimate.
 
         Args:
             change: complex images ``p`` and ``q``, shape ``(B, 2, H, W)``; None for zeros, before the first iteration.
             acquisition: what was measured.
+            anatomy: weights ``(B, anatomies)`` of the anatomies, for a refinement network that goes by them.
 
         Returns:
             The next ``p`` and ``q``, complex, shape ``(B, 2, H, W)``.
@@ -92,7 +95,7 @@ class VarNetCascade(nn.Module):
             else:
                 missing, measured = change.split(1, dim=1)
                 image = image - energy * missing - combine_sampled(measured - missing, maps, sampled)
-        refined = self.refinement(image)
+        refined = self.refinement(image) if anatomy is None else self.refinement(image, anatomy)
         with full_precision(image):
             kept = 1 - self.data_consistency_weight
             return torch.cat([change[:, :1] + refined, torch.addcmul(refined, change[:, 1:], kept)], dim=1)
@@ -174,7 +177,10 @@ class VarNet(RecordedModule):
             ValueError: if shapes do not fit.
         """
         kspace = as_complex_kspace(kspace)
-        mask = as_sampling_mask(mask, kspace)
+        return self._iterate(kspace, as_sampling_mask(mask, kspace))
+
+    def _iterate(self, kspace: torch.Tensor, mask: torch.Tensor, anatomy: torch.Tensor | None = None) -> Reconstruction:
+        """Maps, cascades and coil images from checked input."""
         maps = self.sensitivity_network(kspace, mask, checkpointing=self.checkpointing != "none")
         with full_precision(kspace):
             image, energy = combine_measured(kspace, mask, maps)
@@ -182,9 +188,9 @@ class VarNet(RecordedModule):
         change: Any = None
         for cascade in self.cascades:
             if self.checkpointing == "all":
-                change = checkpoint(cascade, change, acquisition, use_reentrant=False)
+                change = checkpoint(cascade, change, acquisition, anatomy, use_reentrant=False)
             else:
-                change = cascade(change, acquisition)
+                change = cascade(change, acquisition, anatomy)
         with full_precision(kspace):
             missing, measured = change.split(1, dim=1)
             coil_images = correct_measured(kspace, mask, missing, measured - missing, maps, acquisition.sampled)

@@ -1,0 +1,377 @@
+"""Which anatomy undersampled k-space shows: a small convolutional network that needs no reconstruction first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from recon_monai.networks.architecture import RecordedModule
+from recon_monai.networks.inputs import as_complex_kspace, as_sampling_mask
+from recon_monai.networks.nets.output_fit import fit_output
+from recon_monai.networks.precision import full_precision
+from recon_monai.physics import center_crop_or_pad, ifft2c, keyed_generator, low_resolution_maps, reduce
+
+__all__ = ["AddedOutput", "AnatomyClassifier", "ClassifierInput", "last_unet_output"]
+
+ClassifierInput = Literal["zero_filled", "varnet_last"]
+
+FEATURES = 64
+_VARNET_SIZE = (640, 368)
+_DRAWS = 1000
+_NEVER = -1e4  # exp(_NEVER) is 0
+_MARGIN = 1.0
+_LEAST_MARGIN = 1e-3
+
+
+class AddedOutput(NamedTuple):
+    """What `AnatomyClassifier.add_output` reached.
+
+    Attributes:
+        positives: number of features of the new anatomy.
+        recognized: how many of them the classifier now takes for the new anatomy.
+        negatives: number of features drawn for the old anatomies; none of them is taken for the new one.
+        shift: how far the bias was lowered to that end.
+    """
+
+    positives: int
+    recognized: int
+    negatives: int
+    shift: float
+
+
+class AnatomyClassifier(RecordedModule):
+    """Three convolutions, global average pooling and a linear layer (23,570 parameters for two anatomies).
+
+    By default it looks at the zero-filled image: coil images combined by maps from the calibration lines (no trained
+    part), the center square of the field of view at a fixed size, with mean 0 for each part and standard deviation 1
+    over both. Neither the scale of k-space nor a phase common to all coils matters: scales that are powers of two give
+    the same bits. Empty slices give an image of zeros.
+
+    The square has the length of the shorter side in pixels. In fastMRI's files this removes the oversampling of the
+    readout (the rows), and pixels are taken as square; interpolation to ``size`` is bilinear with antialiasing, on real
+    and imaginary parts.
+
+    Statistics of the pooled features of each anatomy (`set_feature_statistics`) travel in the state dict, so that
+    `add_output` can add an anatomy without the data of the old ones.
+
+    Args:
+        num_anatomies: number of outputs.
+        in_channels: channels of the image, 2 for real and imaginary part.
+        size: height and width of the zero-filled image in pixels.
+        feature: what is classified: ``"zero_filled"``, or ``"varnet_last"``, the raw output of the U-Net in the last
+            cascade of a trained VarNet (see `last_unet_output`), center-cropped or zero-padded to 640x368. The latter
+            costs a reconstruction, and is given to `from_image`.
+
+    Attributes:
+        head: the linear layer from 64 pooled features to the anatomies.
+        feature_mean: mean of the features of each anatomy, ``(A, 64)``.
+        feature_covariance: their covariances, ``(A, 64, 64)``.
+        feature_count: number of slices behind them, ``(A,)``, 0 until set.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    feature_mean: torch.Tensor
+    feature_covariance: torch.Tensor
+    feature_count: torch.Tensor
+
+    def __init__(
+        self,
+        num_anatomies: int = 2,
+        in_channels: int = 2,
+        *,
+        size: int = 96,
+        feature: ClassifierInput = "zero_filled",
+    ) -> None:
+        super().__init__()
+        if num_anatomies < 1 or in_channels < 1 or size < 4:
+            raise ValueError(
+                f"num_anatomies and in_channels must be at least 1 and size at least 4, got {num_anatomies}, "
+                f"{in_channels} and {size}."
+            )
+        if feature not in get_args(ClassifierInput):
+            raise ValueError(f"unknown feature {feature!r}; use one of {get_args(ClassifierInput)}.")
+        if feature == "zero_filled" and in_channels != 2:
+            raise ValueError(f"the zero-filled image has 2 channels (real, imaginary), got in_channels={in_channels}.")
+        # not the number of anatomies: it grows, and shows in the shapes
+        self.architecture = {"in_channels": in_channels, "size": size, "feature": feature}
+        self.size = size
+        self.feature = feature
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(in_channels, 16, kernel_size=3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, kernel_size=3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(32, FEATURES, kernel_size=3, padding=1),
+            nn.ReLU(),
+        )
+        for layer in self.convolutions:
+            if isinstance(layer, nn.Conv2d):
+                # PyTorch's own start halves the signal in every layer, and training stands still at first
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        self.head = nn.Linear(FEATURES, num_anatomies)
+        self.register_buffer("feature_mean", torch.zeros(num_anatomies, FEATURES))
+        self.register_buffer("feature_covariance", torch.zeros(num_anatomies, FEATURES, FEATURES))
+        self.register_buffer("feature_count", torch.zeros(num_anatomies, dtype=torch.int64))
+
+    @property
+    def num_anatomies(self) -> int:
+        """Number of outputs."""
+        return self.head.out_features
+
+    def forward(self, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Classify undersampled k-space.
+
+        Args:
+            kspace: centered k-space, complex ``(B, coil, H, W)`` or real ``(B, coil, H, W, 2)``; samples outside the
+                mask are not used.
+            mask: sampling mask of any dtype, shape ``(W,)``, ``(1, 1, W)``, ``(B, 1, 1, W)`` or ``(B, 1, H, W)``;
+                None infers it from the zeros of k-space.
+
+        Returns:
+            Logits, shape ``(B, A)``.
+
+        Raises:
+            CalibrationError: if the center of k-space was not sampled.
+            ValueError: if shapes do not fit, or the classifier does not work on zero-filled images.
+        """
+        return self._decide(self.features(kspace, mask))
+
+    def features(self, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute the pooled features of undersampled k-space.
+
+        Args:
+            kspace: as for `forward`.
+            mask: as for `forward`.
+
+        Returns:
+            What `head` works on, shape ``(B, 64)``.
+        """
+        if self.feature != "zero_filled":
+            raise ValueError(
+                f"this classifier works on {self.feature!r} and not on k-space; give what last_unet_output returns to "
+                "from_image."
+            )
+        return self.features_from_image(self.image(kspace, mask))
+
+    def from_image(self, image: torch.Tensor) -> torch.Tensor:
+        """Classify the image that the classifier looks at.
+
+        Args:
+            image: real, shape ``(B, in_channels, h, w)``: what `image` returns, or `last_unet_output`.
+
+        Returns:
+            Logits, shape ``(B, A)``.
+        """
+        return self._decide(self.features_from_image(image))
+
+    def features_from_image(self, image: torch.Tensor) -> torch.Tensor:
+        """Compute the pooled features of the image that the classifier looks at.
+
+        Args:
+            image: as for `from_image`.
+
+        Returns:
+            Features, shape ``(B, 64)``, in the precision of the weights also under autocast.
+        """
+        dtype = self.head.weight.dtype
+        size = _VARNET_SIZE if self.feature == "varnet_last" else (self.size, self.size)
+        maps = self.convolutions(center_crop_or_pad(image, size).to(dtype))
+        with full_precision(image):
+            return maps.to(dtype).mean(dim=(-2, -1))
+
+    def image(self, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Make the image that is classified, from k-space.
+
+        Args:
+            kspace: as for `forward`.
+            mask: as for `forward`.
+
+        Returns:
+            Real and imaginary part of the normalized zero-filled image, shape ``(B, 2, size, size)``.
+        """
+        kspace = as_complex_kspace(kspace)
+        mask = as_sampling_mask(mask, kspace)
+        with full_precision(kspace):
+            kspace = _scaled(torch.where(mask, kspace, torch.zeros_like(kspace)))
+            combined = reduce(ifft2c(kspace), low_resolution_maps(kspace, mask))
+            square = center_crop_or_pad(combined, [min(kspace.shape[-2:])] * 2)
+            parts = torch.view_as_real(square[:, 0]).permute(0, 3, 1, 2).contiguous()
+            resized = F.interpolate(parts, (self.size, self.size), mode="bilinear", antialias=True)
+            centered = resized - resized.mean(dim=(-2, -1), keepdim=True)
+            # one divisor for both parts: the imaginary part of a nearly real image is not to be blown up
+            variance = centered.square().mean(dim=(-3, -2, -1), keepdim=True)
+            return centered / torch.where(variance == 0, torch.ones_like(variance), variance).sqrt()
+
+    @torch.no_grad()
+    def set_feature_statistics(self, features: torch.Tensor, labels: torch.Tensor) -> None:
+        """Store mean and covariance of the features of each anatomy.
+
+        Args:
+            features: of slices of all anatomies, shape ``(N, 64)``.
+            labels: their anatomies, integers, shape ``(N,)``.
+
+        Raises:
+            ValueError: if shapes do not fit, values are not finite, or an anatomy has no slice.
+        """
+        _check_features(features)
+        if labels.shape != features.shape[:1]:
+            raise ValueError(f"expected one label for each of {len(features)} features, got {tuple(labels.shape)}.")
+        counts = torch.bincount(labels.cpu(), minlength=self.num_anatomies)
+        if len(counts) != self.num_anatomies or not bool(counts.all()):
+            raise ValueError(
+                f"the {self.num_anatomies} anatomies have {counts.tolist()} slices, expected at least one of each."
+            )
+        for index in range(self.num_anatomies):
+            self._store(index, features[labels.to(features.device) == index])
+
+    def add_output(self, features: torch.Tensor, seed: int) -> AddedOutput:
+        """Add an anatomy by slices of it and the stored statistics of the old ones.
+
+        The new row of `head` is fitted by cross-entropy over all outputs, with the given features as positives and
+        features drawn from the Gaussian of each old anatomy as negatives (both sides weigh the same). Its bias is then
+        lowered until no drawn feature is taken for the new anatomy, with a margin as far as the positives allow.
+        The rows of the old anatomies keep their bits, and the statistics of the new one are stored.
+
+        `head` is a new module afterwards: make optimizers after this.
+
+        Args:
+            features: of slices of the new anatomy, shape ``(N, 64)``.
+            seed: of the draws.
+
+        Returns:
+            How many slices are recognized.
+
+        Raises:
+            RuntimeError: if statistics of old anatomies are missing.
+            ValueError: if features have the wrong shape, are none, or are not finite.
+        """
+        _check_features(features)
+        if not bool(self.feature_count.all()):
+            raise RuntimeError(
+                f"the classifier has no feature statistics of its anatomies (slices behind them: "
+                f"{self.feature_count.tolist()}); call set_feature_statistics with the training slices first."
+            )
+        old = self.head
+        weight, bias = (value.detach().cpu().double() for value in (old.weight, old.bias))
+        negatives = self._draw(seed)
+        positives = features.detach().cpu().double()
+        row, offset = fit_output(positives, negatives, weight, bias)
+        gap_negative = negatives @ row + offset - (negatives @ weight.T + bias).amax(dim=1)
+        gap_positive = positives @ row + offset - (positives @ weight.T + bias).amax(dim=1)
+        highest = float(gap_negative.max())
+        room = (float(gap_positive.min()) - highest) / 2
+        shift = max(0.0, highest + min(max(room, _LEAST_MARGIN), _MARGIN))
+        self._grow(row, offset - shift)
+        self._store(self.num_anatomies - 1, features)
+        return AddedOutput(len(positives), int((gap_positive > shift).sum()), len(negatives), shift)
+
+    def select_outputs(self, sources: Sequence[int | None]) -> None:
+        """Change which outputs there are, in place.
+
+        Args:
+            sources: for each output from now on the index of the one whose row and statistics it takes over, bit for
+                bit, or None for a new one, which is never chosen until its row is fitted or trained.
+        """
+        kept = [(new, old) for new, old in enumerate(sources) if old is not None]
+        old = self.head
+        self.head = nn.Linear(FEATURES, len(sources)).to(old.weight).requires_grad_(old.weight.requires_grad)
+        with torch.no_grad():
+            self.head.weight.zero_()
+            self.head.bias.fill_(_NEVER)
+            for new, before in kept:
+                self.head.weight[new], self.head.bias[new] = old.weight[before], old.bias[before]
+        for name in ("feature_mean", "feature_covariance", "feature_count"):
+            buffer = getattr(self, name)
+            selected = torch.zeros(len(sources), *buffer.shape[1:]).to(buffer)
+            for new, before in kept:
+                selected[new] = buffer[before]
+            setattr(self, name, selected)
+
+    def _decide(self, features: torch.Tensor) -> torch.Tensor:
+        with full_precision(features):
+            # one sum per output: as a matrix product, an output's last bit would depend on how many there are
+            return (features[:, None] * self.head.weight).sum(dim=-1) + self.head.bias
+
+    def _store(self, index: int, features: torch.Tensor) -> None:
+        """Write the statistics of one anatomy, computed in double precision."""
+        values = features.detach().double()
+        mean = values.mean(dim=0)
+        centered = values - mean
+        self.feature_mean[index] = mean
+        self.feature_covariance[index] = centered.T @ centered / max(1, len(values) - 1)
+        self.feature_count[index] = len(values)
+
+    def _draw(self, seed: int) -> torch.Tensor:
+        """Features of the old anatomies, double, shape ``(draws * A, 64)``.
+
+        Covariances are shrunk towards their diagonal by ``64 / (64 + slices)``.
+        """
+        drawn = []
+        for index in range(self.num_anatomies):
+            generator = keyed_generator("anatomy features", seed, index)
+            noise = torch.randn(_DRAWS, FEATURES, generator=generator, dtype=torch.float64)
+            covariance = self.feature_covariance[index].cpu().double()
+            # a covariance of few slices is flat in many directions, along which an old anatomy would look new
+            trust = 1 / (1 + FEATURES / float(self.feature_count[index]))
+            shrunk = trust * covariance + (1 - trust) * torch.diag(covariance.diagonal())
+            values, vectors = torch.linalg.eigh(shrunk)
+            drawn.append(self.feature_mean[index].cpu() + (noise * values.clamp(min=0).sqrt()) @ vectors.T)
+        return torch.cat(drawn)
+
+    @torch.no_grad()
+    def _grow(self, row: torch.Tensor, offset: float | torch.Tensor) -> None:
+        """Append a row to the head, and room for its statistics to the buffers."""
+        old = self.head
+        self.head = nn.Linear(FEATURES, old.out_features + 1).to(old.weight)
+        for new, before, added in [(self.head.weight, old.weight, row), (self.head.bias, old.bias, offset)]:
+            new[:-1] = before
+            new[-1] = torch.as_tensor(added)
+            new.requires_grad_(before.requires_grad)
+        for name in ("feature_mean", "feature_covariance", "feature_count"):
+            buffer = getattr(self, name)
+            setattr(self, name, torch.cat([buffer, torch.zeros_like(buffer[:1])]))
+
+
+def last_unet_output(network: nn.Module, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Run a trained VarNet and read the raw output of the U-Net in its last cascade.
+
+    Args:
+        network: a `VarNet` whose cascades refine by a `NormUNet`; it is not trained by this.
+        kspace: as for `VarNet.reconstruct`.
+        mask: as for `VarNet.reconstruct`.
+
+    Returns:
+        Real and imaginary part in the normalized and padded domain of the U-Net, shape ``(B, 2, h, w)``.
+    """
+    outputs: list[torch.Tensor] = []
+    unet = network.cascades[-1].refinement.unet  # type: ignore[index,union-attr]
+    hook = unet.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    try:
+        with torch.no_grad():
+            network(kspace, mask)
+    finally:
+        hook.remove()
+    return outputs[-1]
+
+
+def _scaled(kspace: torch.Tensor) -> torch.Tensor:
+    """Bring the largest value of each sample near 1 by a power of two, which costs no bit and prevents underflow."""
+    largest = torch.view_as_real(kspace).abs().amax(dim=(-4, -3, -2, -1))
+    exponent = torch.frexp(largest).exponent.clamp(-126, 126)
+    return kspace * torch.ldexp(torch.ones_like(largest), -exponent)[:, None, None, None]
+
+
+def _check_features(features: torch.Tensor) -> None:
+    if features.ndim != 2 or features.shape[1] != FEATURES or len(features) == 0:
+        raise ValueError(f"features must have shape (N, {FEATURES}) with N at least 1, got {tuple(features.shape)}.")
+    if not bool(features.isfinite().all()):
+        raise ValueError("features hold values that are not finite; look at the slices they come from.")
