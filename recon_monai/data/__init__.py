@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recon_monai.data.anatomy import DEFAULT_ANATOMY_RULES, AnatomyRule, find_anatomy, parse_anatomy_rules
+from recon_monai.data.anatomy import (
+    DEFAULT_ANATOMY_RULES,
+    AnatomyRule,
+    anatomies_of,
+    find_anatomy,
+    only_anatomy,
+    parse_anatomy_rules,
+)
 from recon_monai.data.cache import cache_dir
 from recon_monai.data.checks import CheckLevel, CheckReport, check_files, check_splits, describe_files
 from recon_monai.data.dataset import FastMRISliceDataset
@@ -65,6 +72,7 @@ __all__ = [
     "SliceBatchSampler",
     "SplitError",
     "VolumeSampler",
+    "anatomies_of",
     "atomic_path",
     "built_in_dataset",
     "cache_dir",
@@ -74,6 +82,7 @@ __all__ = [
     "find_anatomy",
     "image_sources",
     "is_sampled",
+    "only_anatomy",
     "parse_anatomy_rules",
     "raw_sources",
     "read_raw",

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recon_monai.data.fastmri.info import FastMRIInfo
 
-__all__ = ["DEFAULT_ANATOMY_RULES", "UNKNOWN", "AnatomyRule", "find_anatomy", "parse_anatomy_rules"]
+__all__ = [
+    "DEFAULT_ANATOMY_RULES",
+    "UNKNOWN",
+    "AnatomyRule",
+    "anatomies_of",
+    "find_anatomy",
+    "only_anatomy",
+    "parse_anatomy_rules",
+]
 
 UNKNOWN = "unknown"
 
@@ -114,6 +122,45 @@ def find_anatomy(info: FastMRIInfo, rules: Sequence[AnatomyRule] = ()) -> str:
     """
     found = (rule.find(info) for rule in (*rules, *DEFAULT_ANATOMY_RULES))
     return next((anatomy for anatomy in found if anatomy), UNKNOWN)
+
+
+def anatomies_of(dataset: Any) -> list[str]:
+    """Names of the anatomies in a data set.
+
+    Args:
+        dataset: with a list ``data`` of entries that hold ``file`` and ``anatomy``, as of ``FastMRISliceDataset``.
+
+    Returns:
+        The names, sorted.
+
+    Raises:
+        ValueError: if the anatomy of a file is unknown.
+    """
+    unknown = sorted({entry["file"] for entry in dataset.data if entry["anatomy"] == UNKNOWN})
+    if unknown:
+        raise ValueError(
+            f"the anatomy of {len(unknown)} files is unknown, such as {unknown[0]}; name it by --anatomy_rules, or "
+            "leave such files out by --filters::anatomy"
+        )
+    return sorted({entry["anatomy"] for entry in dataset.data})
+
+
+def only_anatomy(filters: Mapping[str, Any], anatomy: str | None) -> dict[str, Any]:
+    """Filters that leave the files of one anatomy.
+
+    Args:
+        filters: other conditions, see ``FileFilter``.
+        anatomy: its name.
+
+    Returns:
+        All conditions.
+
+    Raises:
+        ValueError: if no name is given.
+    """
+    if not anatomy:
+        raise ValueError("this stage trains the teacher of one anatomy; say of which, for example --teacher_of brain")
+    return {**filters, "anatomy": anatomy}
 
 
 def _text(info: FastMRIInfo, place: str) -> str:

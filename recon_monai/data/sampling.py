@@ -49,6 +49,8 @@ class SliceBatchSampler(Sampler[list[int]]):
         accumulation_steps: batches per update in each process.
         shuffle: else in the order of the data set.
         seed: the run's seed.
+        mix_shapes: let steps mix shapes, with batches of one slice. For classifiers: where shape and class go together,
+            steps of one shape pull the weights to one class after the other.
         rank: number of this process; of the running process group by default.
         world_size: number of processes; of the running process group by default.
 
@@ -58,7 +60,7 @@ class SliceBatchSampler(Sampler[list[int]]):
             middle of an epoch; 0 again after that pass began.
 
     Raises:
-        ValueError: if a number is below 1.
+        ValueError: if a number is below 1, or batches of several slices are to mix shapes.
     """
 
     def __init__(
@@ -69,12 +71,18 @@ class SliceBatchSampler(Sampler[list[int]]):
         accumulation_steps: int = 1,
         shuffle: bool = True,
         seed: int = 0,
+        mix_shapes: bool = False,
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
         for name, value in (("batch_size", batch_size), ("accumulation_steps", accumulation_steps)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} is {value!r}, expected a whole number of at least 1")
+        if mix_shapes and batch_size > 1:
+            raise ValueError(
+                f"batch_size is {batch_size} and mix_shapes is true, but slices of different shapes do not fit into "
+                "one batch; use batch_size 1 and more accumulation_steps"
+            )
         self.batch_size = batch_size
         self.accumulation_steps = accumulation_steps
         self.shuffle = shuffle
@@ -85,7 +93,7 @@ class SliceBatchSampler(Sampler[list[int]]):
         self.start = 0
         self._groups: dict[Hashable, list[int]] = {}
         for index in range(len(dataset)):
-            self._groups.setdefault(dataset.shape_key(index), []).append(index)
+            self._groups.setdefault(None if mix_shapes else dataset.shape_key(index), []).append(index)
 
     def __len__(self) -> int:
         """Batches of one process in an epoch."""

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from recon_monai.engines.batch import PrepareReconstructionBatch, ReconstructionInferer
+from recon_monai.engines.classification import ClassificationInferer, ClassificationTrainer, PrepareAnatomyBatch
 from recon_monai.engines.command import begin_command
 from recon_monai.engines.command_line import locate_bundle
+from recon_monai.engines.distillation import DistillationTrainer
 from recon_monai.engines.domain import training_domain
 from recon_monai.engines.memory import OutOfMemory
 from recon_monai.engines.plan import plan_training
 from recon_monai.engines.runs import find_weights, name_run
+from recon_monai.engines.stages import TrainingStages
 from recon_monai.engines.trainer import ReconstructionTrainer
+from recon_monai.engines.universal import UniversalInferer
 
 __all__ = [
+    "ClassificationInferer",
+    "ClassificationTrainer",
+    "DistillationTrainer",
     "OutOfMemory",
+    "PrepareAnatomyBatch",
     "PrepareReconstructionBatch",
     "ReconstructionInferer",
     "ReconstructionTrainer",
+    "TrainingStages",
+    "UniversalInferer",
     "begin_command",
     "find_weights",
     "locate_bundle",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import time
@@ -11,9 +12,9 @@ import torch
 from torch import nn
 
 from recon_monai import distributed
-from recon_monai.networks import read_torch_file
+from recon_monai.networks import UniversalVarNet, adopt_anatomies, read_torch_file
 
-__all__ = ["FINISHED", "RUN_STATE", "find_weights", "name_run"]
+__all__ = ["FINISHED", "RUN_STATE", "STAGES", "find_weights", "name_run"]
 
 FINISHED = "finished.json"
 """Written into a run's folder when its last epoch is done."""
@@ -21,21 +22,33 @@ FINISHED = "finished.json"
 RUN_STATE = "last.pt"
 """Everything a training run needs to go on: weights, optimizer, schedule, position, best metric, random state."""
 
+STAGES = "stages.json"
+"""Written into the folder of a run that trains in stages, before the first of them."""
+
 logger = logging.getLogger(__name__)
 
 
 def _same_architecture(weights: Path, network: nn.Module) -> bool:
-    """Whether names and shapes of a state dict, and the sizes in its extra state, are those of the network."""
+    """Whether names and shapes of a state dict, and the sizes in its extra state, are those of the network.
+
+    Which anatomies a universal network knows is not among them.
+    """
     try:
         found = read_torch_file(weights)
     except ValueError as error:
         logger.warning("%s; looking for another run", error)
         return False
+    if isinstance(network, UniversalVarNet):
+        network = adopt_anatomies(copy.deepcopy(network), found)
     expected = network.state_dict()
-    return found.keys() == expected.keys() and all(
-        found[key].shape == expected[key].shape
-        and (not key.endswith("_extra_state") or torch.equal(found[key].cpu(), expected[key].cpu()))
-        for key in expected
+    return (
+        isinstance(found, dict)
+        and found.keys() == expected.keys()
+        and all(
+            found[key].shape == expected[key].shape
+            and (not key.endswith("_extra_state") or torch.equal(found[key].cpu(), expected[key].cpu()))
+            for key in expected
+        )
     )
 
 
@@ -59,20 +72,29 @@ def name_run(bundle_root: str, prefix: str = "train", resume: bool | str = False
 def _name_run(runs: Path, prefix: str, resume: bool | str) -> str:
     if resume is False or resume is None:
         return f"{prefix}-{time.strftime('%Y%m%d-%H%M%S')}"
-    states = sorted(runs.glob(f"*/{RUN_STATE}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    begun = _begun_runs(runs)
     if resume is not True:
         name = Path(str(resume)).name
-        if not (runs / name / RUN_STATE).is_file():
-            known = ", ".join(file.parent.name for file in states[:5]) or "none"
-            raise ValueError(f"--resume {resume}: {runs / name} holds no {RUN_STATE}; runs that do: {known}")
+        if runs / name not in begun:
+            known = ", ".join(folder.name for folder in begun[:5]) or "none"
+            raise ValueError(
+                f"--resume {resume}: {runs / name} holds no {RUN_STATE} or {STAGES}; runs that do: {known}"
+            )
         return name
-    unfinished = [file.parent for file in states if not (file.parent / FINISHED).exists()]
+    unfinished = [folder for folder in begun if not (folder / FINISHED).exists()]
     if not unfinished:
         raise ValueError(
-            f"--resume: no unfinished run below {runs} ({len(states)} finished ones); leave --resume away to start one"
+            f"--resume: no unfinished run below {runs} ({len(begun)} finished ones); leave --resume away to start one"
         )
     logger.info("continuing the newest unfinished run: %s", unfinished[0])
     return unfinished[0].name
+
+
+def _begun_runs(runs: Path) -> list[Path]:
+    """Folders of runs that can be gone on with, the one that was written to last first."""
+    written = [file for name in (RUN_STATE, STAGES, f"*/{RUN_STATE}") for file in runs.glob(f"*/{name}")]
+    written.sort(key=lambda file: file.stat().st_mtime, reverse=True)
+    return list(dict.fromkeys(runs / file.relative_to(runs).parts[0] for file in written))
 
 
 def find_weights(bundle_root: str, network: nn.Module, ckpt: str | None = None) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from recon_monai.handlers.anatomy_record import AnatomyRecord
 from recon_monai.handlers.checkpoint import TrainingCheckpoint
+from recon_monai.handlers.confusion import ConfusionReport
 from recon_monai.handlers.curves import CurveWriter
+from recon_monai.handlers.decisions import ClassificationMetrics
 from recon_monai.handlers.domain_check import DomainCheck
 from recon_monai.handlers.epoch import EpochNotifier
+from recon_monai.handlers.feature_statistics import FeatureStatistics
 from recon_monai.handlers.image_panels import ImagePanels
 from recon_monai.handlers.progress import TrainingProgress
 from recon_monai.handlers.reconstruction_saver import ReconstructionSaver
@@ -16,10 +20,14 @@ from recon_monai.handlers.volume_metrics import VolumeMetrics
 from recon_monai.handlers.volumes import CollectedVolume, MeasuringHandler, VolumeCollector, VolumeHandler, VolumeKey
 
 __all__ = [
+    "AnatomyRecord",
+    "ClassificationMetrics",
     "CollectedVolume",
+    "ConfusionReport",
     "CurveWriter",
     "DomainCheck",
     "EpochNotifier",
+    "FeatureStatistics",
     "FinalValidation",
     "ImagePanels",
     "Interrupted",

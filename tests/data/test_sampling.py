@@ -124,6 +124,17 @@ def test_without_shuffling_the_order_is_that_of_the_data():
     assert list(sampler) == [[0, 1, 2], [3, 4, 5], [6]]
 
 
+def test_steps_of_single_slices_can_mix_shapes():
+    data = Shapes({"brain": 40, "knee": 40})
+    sampler = SliceBatchSampler(data, accumulation_steps=8, mix_shapes=True)
+    steps = sampler.steps()
+    assert [len(step) for step in steps] == [8] * 10
+    assert sorted(index for step in steps for [index] in step) == list(range(80))
+    assert all(0 < sum(data.shapes[index] == "brain" for [index] in step) < 8 for step in steps)
+    with pytest.raises(ValueError, match="use batch_size 1"):
+        SliceBatchSampler(data, 2, mix_shapes=True)
+
+
 @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"batch_size": 1.5}, {"accumulation_steps": 0}])
 def test_impossible_sizes(wrong):
     with pytest.raises(ValueError, match="expected a whole number of at least 1"):

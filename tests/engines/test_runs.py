@@ -87,5 +87,5 @@ def test_nothing_to_continue_is_an_error(tmp_path):
     with pytest.raises(ValueError, match=r"no unfinished run below .* leave --resume away"):
         name_run(str(tmp_path), resume=True)
     state(tmp_path, "some", age=1)
-    with pytest.raises(ValueError, match=r"--resume other: .* holds no last\.pt; runs that do: some"):
+    with pytest.raises(ValueError, match=r"--resume other: .* holds no last\.pt or stages\.json; runs that do: some"):
         name_run(str(tmp_path), resume="other")

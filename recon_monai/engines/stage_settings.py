@@ -1,0 +1,90 @@
+"""What decides the weights of a training stage, so that a finished one can be told to be the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = ["first_difference", "stage_settings"]
+
+# Where things are written and how fast they run; none of it changes what is learned.
+_BOOKKEEPING = frozenset(
+    {
+        "bundle_root",
+        "checkpoint_minutes",
+        "curves",
+        "dataset_dir",
+        "device",
+        "dry_run",
+        "num_workers",
+        "output_dir",
+        "overwrite",
+        "pipeline",
+        "resume",
+        "run_name",
+        "stages",
+    }
+)
+_SEPARATOR = "::"
+
+
+def stage_settings(configuration: Mapping[str, Any], roots: Iterable[str] = ("train", "validate")) -> dict[str, Any]:
+    """Those parts of a configuration that a training depends on, without where it writes.
+
+    Args:
+        configuration: merged content of the configuration files, with the overrides applied.
+        roots: ids that the training uses; what they refer to is found from them.
+
+    Returns:
+        Value by top-level id, as plain JSON.
+    """
+    found: dict[str, Any] = {}
+    waiting = [root for root in roots if root in configuration]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name in _BOOKKEEPING or name not in configuration:
+            continue
+        found[name] = configuration[name]
+        waiting += _referred(configuration[name])
+    return json.loads(json.dumps({name: found[name] for name in sorted(found)}, default=str))
+
+
+def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
+    """Name the first place where two settings differ.
+
+    Args:
+        expected: settings, plain JSON.
+        found: other settings.
+        path: id of the place both are from.
+
+    Returns:
+        Like ``learning_rate was 0.001 and is 0.003`` (`found`, then `expected`); None if they are equal.
+    """
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in [*expected, *(key for key in found if key not in expected)]:
+            below = f"{path}{_SEPARATOR}{key}" if path else key
+            difference = first_difference(expected.get(key), found.get(key), below)
+            if difference:
+                return difference
+        return None
+    if isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        pairs = enumerate(zip(expected, found, strict=True))
+        parts = (first_difference(ours, theirs, f"{path}{_SEPARATOR}{number}") for number, (ours, theirs) in pairs)
+        return next((part for part in parts if part), None)
+    return None if expected == found else f"{path} was {_short(found)} and is {_short(expected)}"
+
+
+def _referred(content: Any) -> set[str]:
+    """Top-level ids that a piece of configuration refers to by ``@`` or ``%``."""
+    if isinstance(content, dict):
+        return {name for part in content.values() for name in _referred(part)}
+    if isinstance(content, list):
+        return {name for part in content for name in _referred(part)}
+    return set(re.findall(r"[@%]([A-Za-z_]\w*)", content)) if isinstance(content, str) else set()
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

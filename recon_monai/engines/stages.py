@@ -1,0 +1,296 @@
+"""Training in stages: the classifier, one teacher for each anatomy, then the student that they teach."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser, create_workflow
+from torch import nn
+
+from recon_monai import distributed
+from recon_monai.data import atomic_path
+from recon_monai.engines.command_line import configuration_files, merged_configuration, overrides
+from recon_monai.engines.runs import FINISHED, RUN_STATE, STAGES
+from recon_monai.engines.stage_settings import first_difference, stage_settings
+from recon_monai.networks import UniversalVarNet, load_weights
+
+__all__ = ["STUDENT", "TrainingStages"]
+
+STUDENT = "student"
+_CLASSIFIER = "classifier"
+_TEACHER = "teacher_"
+_RECORD = "stage.json"
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingStages:
+    """The stages before the student's, each a run of its own by the bundle's own configuration for it.
+
+    ``<run>/classifier`` is trained by the command's configuration with ``train_classifier.json`` over it, and
+    ``<run>/teacher_<anatomy>`` with ``train_teacher.json``; what was typed for the whole run holds for each of them. A
+    stage that is finished with the same settings and data, in this run or in another one of the bundle, is used as it
+    is; one that was stopped goes on where it stopped if the run is resumed.
+
+    Args:
+        bundle_root: the bundle's folder.
+        output_dir: the run's folder; a stage's one is below it.
+        anatomies: names; one teacher for each.
+        stages: ``"all"``, or a list of ``"classifier"``, ``"teachers"`` (or single ones, ``"teacher_brain"``) and
+            ``"student"``: what this run may train. Others must be finished already. ``[]`` for a run that is a stage
+            itself.
+        weights: files to use for stages in place of training them, by their names, like
+            ``{"teacher_brain": "brain.pt"}``; nothing but their sizes is checked.
+        distillation: whether the student needs teachers.
+        resume: whether the run is resumed.
+        overwrite: whether results of an earlier run in the folder are replaced.
+        dry_run: only say what the stages would do.
+        config_files: the configuration files of the run; None takes those on the command line.
+
+    Raises:
+        ValueError: for an unknown stage.
+    """
+
+    def __init__(
+        self,
+        bundle_root: str,
+        output_dir: str,
+        anatomies: Sequence[str],
+        stages: str | Sequence[str] = "all",
+        weights: Mapping[str, str] | None = None,
+        distillation: bool = True,
+        resume: bool | str = False,
+        overwrite: bool = False,
+        dry_run: bool = False,
+        config_files: Sequence[str] | None = None,
+    ) -> None:
+        self.root = Path(bundle_root)
+        self.folder = Path(output_dir)
+        self.anatomies = tuple(anatomies)
+        self.given = dict(weights or {})
+        teachers = [f"{_TEACHER}{name}" for name in self.anatomies] if distillation else []
+        self.names = [_CLASSIFIER, *teachers, STUDENT]
+        self.selected = _selected(stages, self.names, teachers)
+        self.resume = bool(resume)
+        self.overwrite = overwrite
+        self.dry_run = dry_run
+        self._files = config_files
+        unknown = sorted(set(self.given) - set(self.names[:-1]))
+        if unknown:
+            raise ValueError(f"there are no stages {unknown} to give weights for; the stages are {self.names[:-1]}.")
+
+    def run(self) -> None:
+        """Train the selected stages before the student's that are not finished.
+
+        Raises:
+            FileExistsError: if the folder holds an earlier run, which is neither to be resumed nor replaced.
+            ValueError: if the configuration files of the run are not known.
+        """
+        before = [name for name in self.selected if name != STUDENT]
+        if not before:
+            return
+        self._check_folder()
+        for position, name in enumerate(before, start=1):
+            logger.info("stage %d of %d: %s", position, len(before) + (STUDENT in self.selected), name)
+            if self._finished(name) is None:
+                self._train(name)
+            distributed.wait()
+        if STUDENT in self.selected:
+            logger.info("stage %d of %d: %s", len(before) + 1, len(before) + 1, STUDENT)
+
+    def with_classifier(self, network: UniversalVarNet) -> UniversalVarNet:
+        """Give a network the trained classifier, in place, and freeze it there.
+
+        Args:
+            network: the student.
+
+        Returns:
+            The network.
+
+        Raises:
+            ValueError: if that stage is not finished, or its weights do not fit.
+        """
+        weights = self._weights(_CLASSIFIER)
+        if weights is not None:
+            load_weights(network.classifier, weights)
+        network.classifier.requires_grad_(False)
+        return network
+
+    def teachers(self, make: Callable[[], nn.Module]) -> dict[str, nn.Module]:
+        """The trained teachers.
+
+        Args:
+            make: makes an untrained one.
+
+        Returns:
+            One for each anatomy, by its name; none of them if the student is not to be trained or has no teachers.
+
+        Raises:
+            ValueError: if such a stage is not finished, or its weights do not fit.
+        """
+        found: dict[str, nn.Module] = {}
+        for name in self.names:
+            if name.startswith(_TEACHER) and STUDENT in self.selected:
+                network, weights = make(), self._weights(name)
+                found[name.removeprefix(_TEACHER)] = network if weights is None else load_weights(network, weights)
+        return found
+
+    def _weights(self, name: str) -> str | None:
+        """File of a stage's weights; None where nothing is trained that needs them."""
+        found = self._finished(name)
+        if found is not None or self.dry_run or STUDENT not in self.selected:
+            return found
+        raise ValueError(
+            f"the student needs the stage {name}, and no finished one has these settings and data"
+            f"{self._nearest(name)}; add it to --stages, or name its weights by --stage_weights::{name}"
+        )
+
+    def _check_folder(self) -> None:
+        """Keep what an earlier run left, unless told otherwise."""
+        marker = self.folder / STAGES
+        if marker.exists() and not (self.resume or self.overwrite or self.dry_run):
+            raise FileExistsError(
+                f"{self.folder} holds a run already; go on with it by --resume True, choose another --run_name, or "
+                "give --overwrite True to replace it"
+            )
+        if distributed.is_main() and not self.dry_run:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic_path(marker) as temporary:
+                temporary.write_text(json.dumps({"stages": self.selected}, indent=2) + "\n")
+
+    def _finished(self, name: str) -> str | None:
+        """The weights of a stage that is finished with the same settings and data."""
+        if name in self.given:
+            logger.info("%s: using %s, as given", name, self.given[name])
+            return self.given[name]
+        return distributed.agree(self._find(name))
+
+    def _find(self, name: str) -> str | None:
+        if not distributed.is_main():
+            return None
+        expected = self._expected(name)
+        for folder in self._candidates(name):
+            weights = folder / "model.pt"
+            if (folder / FINISHED).is_file() and weights.is_file() and _recorded(folder) == expected:
+                epochs = json.loads((folder / FINISHED).read_text()).get("epochs")
+                logger.info("%s: using %s, finished with the same settings and data (%s epochs)", name, weights, epochs)
+                return str(weights)
+        return None
+
+    def _candidates(self, name: str) -> list[Path]:
+        """Folders of this stage, that of this run first, then the newest."""
+        others = sorted(
+            (self.root / "eval").glob(f"*/{name}/{FINISHED}"), key=lambda file: file.stat().st_mtime, reverse=True
+        )
+        return [self.folder / name, *(file.parent for file in others)]
+
+    def _nearest(self, name: str) -> str:
+        """What is different in the newest finished run of a stage."""
+        for folder in self._candidates(name):
+            recorded = _recorded(folder)
+            if recorded is not None:
+                return f" (in {folder} {first_difference(self._expected(name), recorded)})"
+        return ""
+
+    def _expected(self, name: str) -> dict[str, Any]:
+        from recon_monai.handlers.record import data_fingerprint
+
+        configuration = merged_configuration(self._command(name, resume=False))
+        parser = ConfigParser(configuration)
+        parser.parse()
+        files = [file for part in ("train", "validate") for file in _files_of(parser, part)]
+        return {"settings": stage_settings(configuration), "data": data_fingerprint(files)}
+
+    def _train(self, name: str) -> None:
+        folder = self.folder / name
+        expected = self._expected(name)
+        if distributed.is_main() and not self.dry_run:
+            _put_aside(folder, expected, self.overwrite)
+            folder.mkdir(parents=True, exist_ok=True)
+            with atomic_path(folder / _RECORD) as temporary:
+                temporary.write_text(json.dumps(expected, indent=2) + "\n")
+        distributed.wait()
+        command = self._command(name, resume=(folder / RUN_STATE).is_file())
+        with _as_typed(command):
+            options = overrides()
+            workflow = create_workflow(
+                config_file=[str(file) for file in configuration_files()], run_id="training", **options
+            )
+            workflow.run()
+
+    def _command(self, name: str, resume: bool) -> list[str]:
+        """The command that runs a stage by itself."""
+        files = [str(file) for file in (self._files or configuration_files())]
+        if not files:
+            raise ValueError(
+                "the stages run by the configuration files of the command, and there is no command; give config_files, "
+                "or run each stage by its own configuration."
+            )
+        overlay = self.root / "configs" / f"train_{'teacher' if name.startswith(_TEACHER) else name}.json"
+        fixed = set(ConfigParser.load_config_file(str(overlay)))
+        options = {key: value for key, value in overrides().items() if key not in fixed}
+        for key in ("stages", "stage_weights", "run_name"):
+            options.pop(key, None)
+        options = {key: value for key, value in options.items() if not key.startswith("stage_weights::")}
+        options |= {"output_dir": str(self.folder / name), "resume": resume, "dry_run": self.dry_run}
+        if name.startswith(_TEACHER):
+            options["teacher_of"] = name.removeprefix(_TEACHER)
+        # without a name, resuming looks for the newest run that is not finished, which is not this one
+        options["run_name"] = f"{self.folder.name}/{name}"
+        words = [word for key, value in options.items() for word in (f"--{key}", _word(value))]
+        return [sys.argv[0], "run", "training", "--config_file", str([*files, str(overlay)]), *words]
+
+
+def _selected(stages: str | Sequence[str], names: Sequence[str], teachers: Sequence[str]) -> list[str]:
+    """Stages in their order."""
+    if stages == "all":
+        return list(names)
+    wanted = [stages] if isinstance(stages, str) else list(stages)
+    asked = {name for word in wanted for name in (teachers if word == "teachers" else [word])}
+    unknown = sorted(asked - set(names))
+    if unknown:
+        raise ValueError(f"there are no stages {unknown}; choose among {[*names, 'teachers']}, or 'all'.")
+    return [name for name in names if name in asked]
+
+
+def _recorded(folder: Path) -> dict[str, Any] | None:
+    file = folder / _RECORD
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def _files_of(parser: ConfigParser, part: str) -> list[str]:
+    dataset = parser.get_parsed_content(f"{part}::dataset")
+    return [str(file) for file in dataset.files]
+
+
+def _put_aside(folder: Path, expected: Mapping[str, Any], overwrite: bool) -> None:
+    """Rename a stage's folder whose settings or data were others, so that nothing of it is lost."""
+    recorded = _recorded(folder)
+    if recorded is None or (recorded == expected and not overwrite):
+        return
+    aside = folder.with_name(f"{folder.name}-before-{time.strftime('%Y%m%d-%H%M%S')}")
+    difference = first_difference(dict(expected), recorded) or "it is to be replaced"
+    logger.warning("%s: %s, so it is trained anew; the old one is kept in %s", folder.name, difference, aside)
+    folder.rename(aside)
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+@contextlib.contextmanager
+def _as_typed(command: list[str]) -> Iterator[None]:
+    """Let a stage see the command that would run it by itself, which it records and checks."""
+    previous = sys.argv
+    sys.argv = command
+    try:
+        yield
+    finally:
+        sys.argv = previous
