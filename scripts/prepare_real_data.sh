@@ -37,6 +37,19 @@ prepare "$data/t1_t2_brains_ds000011/sub-*_T1w.nii.gz" --output "$train" --prefi
 prepare "$data/t1_t2_brains_ds000011/sub-*_inplaneT2.nii.gz" --output "$train" --prefix ds000011 \
   --credit "$ds000011" --anatomy brain --acquisition AXT2 --plane axial --coils 6 --fractions "$shares"
 
+# finer matrices, skull-stripped, for training only: 10 more subjects
+niimath="https://github.com/rordenlab/niimath-bitmap, CC0"
+for plane in axial sagittal; do
+  contrast=$([[ $plane == axial ]] && echo AX || echo SAG)
+  prepare "$data/t1_t2_brains_niimath_cc0/T1.nii.gz" --output "$train" --split train --prefix niimath \
+    --credit "$niimath" --anatomy brain --acquisition "${contrast}T1" --plane "$plane" --coils 8 --slice_step 9
+done
+prepare "$data/t1_brains_ds002748/sub-5*_T1w.nii.gz" --output "$train" --split train --prefix ds002748 \
+  --credit "OpenNeuro ds002748 (Bezmaternykh et al. 2021), CC0" --anatomy brain --acquisition AXT1 --plane axial \
+  --coils 8 --slice_step 12
+prepare "$data/t1_brain_coreg_qa/highres.nii.gz" --output "$train" --split train --prefix coreg_qa \
+  --credit "https://github.com/neurolabusc/coreg_qa, BSD-2-Clause" --anatomy brain --acquisition AXT1 --plane axial --coils 8 --slice_step 6
+
 # hearts: 36 subjects
 prepare "$data/heart_sunnybrook/sunnybrook_36_subjects.npz" --output "$train" --prefix sunnybrook \
   --credit "Sunnybrook Cardiac Data (Radau et al. 2009), CC0; https://github.com/mshunshin/SegNetCMR" \
