@@ -145,12 +145,13 @@ def anatomies_of(dataset: Any) -> list[str]:
     return sorted({entry["anatomy"] for entry in dataset.data})
 
 
-def only_anatomy(filters: Mapping[str, Any], anatomy: str | None) -> dict[str, Any]:
+def only_anatomy(filters: Mapping[str, Any], anatomy: str | None, option: str = "--teacher_of") -> dict[str, Any]:
     """Filters that leave the files of one anatomy.
 
     Args:
         filters: other conditions, see ``FileFilter``.
-        anatomy: its name.
+        anatomy: its name; ``"all"`` leaves all of them.
+        option: by which the user names it, for messages.
 
     Returns:
         All conditions.
@@ -159,8 +160,8 @@ def only_anatomy(filters: Mapping[str, Any], anatomy: str | None) -> dict[str, A
         ValueError: if no name is given.
     """
     if not anatomy:
-        raise ValueError("this stage trains the teacher of one anatomy; say of which, for example --teacher_of brain")
-    return {**filters, "anatomy": anatomy}
+        raise ValueError(f"this run takes the files of one anatomy; say of which, for example {option} brain")
+    return dict(filters) if anatomy == "all" else {**filters, "anatomy": anatomy}
 
 
 def _text(info: FastMRIInfo, place: str) -> str:

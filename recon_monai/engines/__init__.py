@@ -9,27 +9,35 @@ from recon_monai.engines.command_line import locate_bundle
 from recon_monai.engines.distillation import DistillationTrainer
 from recon_monai.engines.domain import training_domain
 from recon_monai.engines.memory import OutOfMemory
+from recon_monai.engines.new_anatomy import AnatomyAddition, check_only_added, joined_domain
 from recon_monai.engines.plan import plan_training
 from recon_monai.engines.runs import find_weights, name_run
+from recon_monai.engines.self_supervision import KspaceInferer, SelfSupervisedTrainer, prepare_fine_tuning
 from recon_monai.engines.stages import TrainingStages
 from recon_monai.engines.trainer import ReconstructionTrainer
 from recon_monai.engines.universal import UniversalInferer
 
 __all__ = [
+    "AnatomyAddition",
     "ClassificationInferer",
     "ClassificationTrainer",
     "DistillationTrainer",
+    "KspaceInferer",
     "OutOfMemory",
     "PrepareAnatomyBatch",
     "PrepareReconstructionBatch",
     "ReconstructionInferer",
     "ReconstructionTrainer",
+    "SelfSupervisedTrainer",
     "TrainingStages",
     "UniversalInferer",
     "begin_command",
+    "check_only_added",
     "find_weights",
+    "joined_domain",
     "locate_bundle",
     "name_run",
     "plan_training",
+    "prepare_fine_tuning",
     "training_domain",
 ]

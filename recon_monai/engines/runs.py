@@ -97,8 +97,8 @@ def _begun_runs(runs: Path) -> list[Path]:
     return list(dict.fromkeys(runs / file.relative_to(runs).parts[0] for file in written))
 
 
-def find_weights(bundle_root: str, network: nn.Module, ckpt: str | None = None) -> str:
-    """Choose the weights to evaluate, and log which.
+def find_weights(bundle_root: str, network: nn.Module, ckpt: str | None = None, option: str = "--ckpt") -> str:
+    """Choose the weights to use, and log which.
 
     In this order: ``ckpt``; the best weights (``model.pt``) of the newest finished training run below
     ``<bundle_root>/eval`` whose architecture is the network's; the weights the bundle ships, ``models/model.pt``.
@@ -107,6 +107,7 @@ def find_weights(bundle_root: str, network: nn.Module, ckpt: str | None = None) 
         bundle_root: the bundle's folder.
         network: the network they are for.
         ckpt: a file the user names.
+        option: by which the user names it, for messages.
 
     Returns:
         The path of the weights.
@@ -116,8 +117,8 @@ def find_weights(bundle_root: str, network: nn.Module, ckpt: str | None = None) 
     """
     if ckpt:
         if not Path(ckpt).is_file():
-            raise FileNotFoundError(f"--ckpt {ckpt}: there is no such file")
-        logger.info("weights: %s, as given by --ckpt", ckpt)
+            raise FileNotFoundError(f"{option} {ckpt}: there is no such file")
+        logger.info("weights: %s, as given by %s", ckpt, option)
         return str(ckpt)
     root = Path(bundle_root)
     finished = sorted((root / "eval").glob(f"*/{FINISHED}"), key=lambda file: file.stat().st_mtime, reverse=True)
@@ -133,5 +134,5 @@ def find_weights(bundle_root: str, network: nn.Module, ckpt: str | None = None) 
         return str(shipped)
     raise FileNotFoundError(
         f"no weights: {root / 'eval'} holds no finished run of this architecture ({len(finished)} of another), "
-        f"and there is no {shipped}; run the training first, or name a file with --ckpt"
+        f"and there is no {shipped}; run the training first, or name a file with {option}"
     )

@@ -31,7 +31,7 @@ _SEPARATOR = "::"
 
 
 def stage_settings(configuration: Mapping[str, Any], roots: Iterable[str] = ("train", "validate")) -> dict[str, Any]:
-    """Those parts of a configuration that a training depends on, without where it writes.
+    """Those parts of a configuration that a training depends on, without where it writes and what looks on.
 
     Args:
         configuration: merged content of the configuration files, with the overrides applied.
@@ -48,7 +48,11 @@ def stage_settings(configuration: Mapping[str, Any], roots: Iterable[str] = ("tr
             continue
         found[name] = configuration[name]
         waiting += _referred(configuration[name])
-    return json.loads(json.dumps({name: found[name] for name in sorted(found)}, default=str))
+    settings: dict[str, Any] = json.loads(json.dumps({name: found[name] for name in sorted(found)}, default=str))
+    for root in roots:
+        if isinstance(settings.get(root), dict):
+            settings[root].pop("handlers", None)  # they look on; what they refer to was found through them
+    return settings
 
 
 def first_difference(expected: Any, found: Any, path: str = "") -> str | None:

@@ -105,23 +105,21 @@ class TrainingStages:
         if STUDENT in self.selected:
             logger.info("stage %d of %d: %s", len(before) + 1, len(before) + 1, STUDENT)
 
-    def with_classifier(self, network: UniversalVarNet) -> UniversalVarNet:
-        """Give a network the trained classifier, in place, and freeze it there.
+    def prepare(self, network: nn.Module) -> None:
+        """Give the student the trained classifier, in place, and freeze it there.
 
         Args:
-            network: the student.
-
-        Returns:
-            The network.
+            network: the network of the run; one without a classifier stays as it is.
 
         Raises:
             ValueError: if that stage is not finished, or its weights do not fit.
         """
+        if not isinstance(network, UniversalVarNet):
+            return
         weights = self._weights(_CLASSIFIER)
         if weights is not None:
             load_weights(network.classifier, weights)
         network.classifier.requires_grad_(False)
-        return network
 
     def teachers(self, make: Callable[[], nn.Module]) -> dict[str, nn.Module]:
         """The trained teachers.

@@ -10,12 +10,14 @@ from recon_monai.handlers.decisions import ClassificationMetrics
 from recon_monai.handlers.domain_check import DomainCheck
 from recon_monai.handlers.epoch import EpochNotifier
 from recon_monai.handlers.feature_statistics import FeatureStatistics
+from recon_monai.handlers.held_out import HeldOutMetrics
 from recon_monai.handlers.image_panels import ImagePanels
+from recon_monai.handlers.new_anatomy import NewAnatomyOutput
 from recon_monai.handlers.progress import TrainingProgress
 from recon_monai.handlers.reconstruction_saver import ReconstructionSaver
 from recon_monai.handlers.record import RunRecord
 from recon_monai.handlers.stop_signals import Interrupted, StopSignals
-from recon_monai.handlers.validation import FinalValidation, validation_due
+from recon_monai.handlers.validation import FinalValidation, InitialValidation, validation_due
 from recon_monai.handlers.volume_metrics import VolumeMetrics
 from recon_monai.handlers.volumes import CollectedVolume, MeasuringHandler, VolumeCollector, VolumeHandler, VolumeKey
 
@@ -29,9 +31,12 @@ __all__ = [
     "EpochNotifier",
     "FeatureStatistics",
     "FinalValidation",
+    "HeldOutMetrics",
     "ImagePanels",
+    "InitialValidation",
     "Interrupted",
     "MeasuringHandler",
+    "NewAnatomyOutput",
     "ReconstructionSaver",
     "RunRecord",
     "StopSignals",

@@ -71,6 +71,11 @@ def _differences(item: Mapping[Any, Any], known: Mapping[str, Any]) -> Iterator[
     coils = int(item["kspace"].shape[0])
     if not min(known["coils"]) <= coils <= max(known["coils"]):
         yield f"{coils} coils were never trained (trained: {_words(known['coils'])})"
+    smallest, largest = known.get("image_sizes", (0, float("inf")))
+    size = [int(side) for side in item["output_size"]] if "output_size" in item else []
+    if size and not (smallest <= min(size) and max(size) <= largest):
+        shown = " x ".join(map(str, size))
+        yield f"images of {shown} pixels were never trained (trained: sides of {smallest} to {largest})"
     yield from _differences_of_sampling(item, known)
 
 

@@ -11,6 +11,7 @@ from recon_monai.transforms.phase import RandomPhased
 from recon_monai.transforms.reconstruction import ZeroFilledd
 from recon_monai.transforms.resolution import RandomResolutiond
 from recon_monai.transforms.schedule import EpochAware, set_epoch
+from recon_monai.transforms.splitting import SplitMeasuredd
 from recon_monai.transforms.target import replace_kspace
 from recon_monai.transforms.undersampling import Undersampled, mask_kind
 
@@ -23,6 +24,7 @@ __all__ = [
     "RandomNoised",
     "RandomPhased",
     "RandomResolutiond",
+    "SplitMeasuredd",
     "Undersampled",
     "ZeroFilledd",
     "mask_kind",

@@ -9,11 +9,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from ignite.engine import Engine, Events
 
 from recon_monai import distributed
+from recon_monai.networks import AnatomyClassifier, VarNet
 
 ROOT = Path(__file__).parents[2]
+
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m")
 
 TINY = {
     "network_def::num_cascades": 1,
@@ -23,6 +27,17 @@ TINY = {
     "network_def::sensitivity_network::pools": 2,
     "num_workers": 0,
 }
+
+
+def student_alone(folder: Path) -> dict:
+    """Options that train the student of `tiny_data` alone, with untrained weights of the stages before."""
+    torch.manual_seed(0)
+    sizes = {"num_cascades": 1, "channels": 2, "sensitivity_channels": 2, "pools": 2}
+    parts = {"classifier": AnatomyClassifier(1), "teacher_brain": VarNet(**sizes)}
+    weights = {name: str(folder / f"{name}.pt") for name in parts}
+    for name, part in parts.items():
+        torch.save(part.state_dict(), weights[name])
+    return {"stages": ["student"], "stage_weights": weights}
 
 
 def run_bundle(run_id: str, config: str, cwd: Path, overrides: dict | None = None, **environment: str) -> str:

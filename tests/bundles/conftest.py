@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from bundle_tools import ROOT
+from bundle_tools import ROOT, student_alone
 
 from recon_monai.data import write_fastmri_h5, write_split
 from recon_monai.data.header import AcquisitionHeader
@@ -20,6 +20,12 @@ def checkout(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "bundles", root / "bundles", ignore=shutil.ignore_patterns("eval"))
     return root
+
+
+@pytest.fixture(scope="session")
+def student(tmp_path_factory) -> dict:
+    """Options that train the student alone."""
+    return student_alone(tmp_path_factory.mktemp("stages"))
 
 
 @pytest.fixture(scope="session")

@@ -46,16 +46,60 @@ def test_the_network_is_the_same_everywhere(bundle):
     assert definitions[0] == definitions[1] == definitions[2]
 
 
-def test_varnet_is_spelled_out():
-    network = configuration("universal_varnet", "train")["network_def"]
-    assert network["_target_"] == "recon_monai.networks.VarNet"
+def test_universal_varnet_is_spelled_out():
+    content = configuration("universal_varnet", "train")
+    network = content["network_def"]
+    assert network["_target_"] == "recon_monai.networks.UniversalVarNet"
     assert network["num_cascades"] == 8
+    assert network["refinement"]["aspin_placement"] == "@aspin_placement"
+    assert content["aspin_placement"] == "all"
+    assert network["classifier"]["_target_"] == "recon_monai.networks.AnatomyClassifier"
+    assert (network["classifier"]["size"], network["classifier"]["feature"]) == (96, "zero_filled")
     sensitivity, refinement = network["sensitivity_network"], network["refinement"]
     assert sensitivity["_target_"] == "recon_monai.networks.SensitivityNetwork"
     assert (sensitivity["channels"], sensitivity["pools"], sensitivity["normalization"]) == (4, 4, "instance")
     assert sensitivity["calibration"] == "fastmri"
     assert refinement["_target_"] == "recon_monai.networks.NormUNet"
     assert (refinement["channels"], refinement["pools"], refinement["normalization"]) == (9, 4, "instance")
+
+
+def test_teachers_have_the_sizes_of_the_student():
+    content = configuration("universal_varnet", "train")
+    teacher = content["teacher_def"]
+    assert teacher["_target_"] == "recon_monai.networks.VarNet"
+    assert teacher["num_cascades"] == "@network_def::num_cascades"
+    assert teacher["sensitivity_network"] == "%network_def::sensitivity_network"
+    own = {"_target_", "_mode_", "aspin_placement"}
+    sizes = set(content["network_def"]["refinement"]) - own
+    assert all(teacher["refinement"][size] == f"@network_def::refinement::{size}" for size in sizes)
+
+
+def test_distillation_and_augmentation_are_spelled_out():
+    content = configuration("universal_varnet", "train")
+    loss = content["loss_function"]
+    assert loss["_target_"] == "recon_monai.losses.DistillationLoss"
+    assert (loss["reconstruction_weight"], loss["distillation_weight"]) == ("@omega", "$1 - @omega")
+    assert (content["omega"], content["alpha"], content["feature_level"]) == (0.9, 1.0, 1)
+    assert loss["distillation_loss"] == {
+        "_target_": "recon_monai.losses.AttentionDistillationLoss",
+        "exponent": 1,
+        "norm": "scaled",
+        "cascades": "mean",
+    }
+    flags = {
+        "delay": 10,
+        "strength": 0.6,
+        "weight_fliph": 0.5,
+        "weight_translation": 0.5,
+        "max_translation_x": 0.02,
+        "max_translation_y": 0.02,
+    }
+    augment = content["train"]["preprocessing"]["transforms"][0]
+    assert augment["_target_"] == "recon_monai.transforms.PhysicsAugmentd"
+    for name, value in flags.items():
+        assert augment[name] == f"@aug_{name}"
+        assert content[f"aug_{name}"] == value
+    assert not any(content[f"aug_weight_{name}"] for name in ("rotation", "shearing", "scaling"))
 
 
 @pytest.mark.parametrize("bundle", NAMES)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from bundle_tools import TINY, run_bundle, start_bundle
+from bundle_tools import TINY, TORCHRUN, run_bundle, start_bundle, student_alone
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 pytestmark = pytest.mark.slow
 
 CONFIGS = "bundles/universal_varnet/configs"
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m")
 TRAIN = f"['{CONFIGS}/train.json', '{CONFIGS}/multi_gpu_train.json']"
 EVALUATE = f"['{CONFIGS}/evaluate.json', '{CONFIGS}/multi_gpu_evaluate.json']"
 
@@ -35,7 +33,8 @@ def data(tiny_data, tmp_path_factory) -> Path:
 
 def train(checkout: Path, data: Path, name: str, *, processes: int, **sizes: int) -> Path:
     """Four updates, each on two slices."""
-    options = {**TINY, **sizes, "max_epochs": 2, "warmup_epochs": 0, "dataset_dir": data, "run_name": name}
+    options = {**TINY, **student_alone(checkout), **sizes, "max_epochs": 2, "warmup_epochs": 0}
+    options |= {"dataset_dir": data, "run_name": name}
     if processes == 1:
         run_bundle("training", f"{CONFIGS}/train.json", checkout, options)
     else:
@@ -124,7 +123,8 @@ def test_two_processes_stop_and_resume_together(one_process, checkout, data, tmp
     handler = {"_target_": "bundle_tools.SignalAt", "name": "SIGTERM", "iteration": 1, "rank": 1}
     overlay.write_text(json.dumps({"+train::handlers": [handler]}))
     files = TRAIN.replace("]", f", '{overlay}']")
-    options = {**TINY, "max_epochs": 2, "warmup_epochs": 0, "dataset_dir": data, "run_name": "cut-two"}
+    options = {**TINY, **student_alone(checkout), "max_epochs": 2, "warmup_epochs": 0}
+    options |= {"dataset_dir": data, "run_name": "cut-two"}
     cut = start_bundle("training", files, checkout, options, launcher=TORCHRUN)
     assert cut.returncode != 0
     run = one_process.parent / "cut-two"

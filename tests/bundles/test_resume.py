@@ -38,9 +38,9 @@ def data(tiny_data, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(checkout, data) -> Path:
+def whole(student, checkout, data) -> Path:
     """The run that nothing happened to."""
-    run_bundle("training", CONFIG, checkout, {**OPTIONS, "dataset_dir": data, "run_name": "whole"})
+    run_bundle("training", CONFIG, checkout, {**OPTIONS, **student, "dataset_dir": data, "run_name": "whole"})
     return checkout / "bundles" / "universal_varnet" / "eval" / "whole"
 
 
@@ -67,13 +67,15 @@ def same(first: object, second: object) -> bool:
         pytest.param(IN_TRAINING, "SIGKILL", 7, -9, 4, id="SIGKILL"),
     ],
 )
-def test_a_run_goes_on_bit_for_bit(whole, checkout, data, tmp_path, handlers, name, iteration, status, position):
+def test_a_run_goes_on_bit_for_bit(
+    whole, student, checkout, data, tmp_path, handlers, name, iteration, status, position
+):
     run = f"cut-{name}-{iteration}"
     overlay = tmp_path / "signal.json"
     overlay.write_text(
         json.dumps({handlers: [{"_target_": "bundle_tools.SignalAt", "name": name, "iteration": iteration}]})
     )
-    options = {**OPTIONS, "dataset_dir": data, "run_name": run}
+    options = {**OPTIONS, **student, "dataset_dir": data, "run_name": run}
     cut = start_bundle("training", f"['{CONFIG}', '{overlay}']", checkout, options)
     folder = whole.parent / run
     assert cut.returncode == status, cut.stdout[-3000:]
@@ -92,8 +94,8 @@ def test_a_run_goes_on_bit_for_bit(whole, checkout, data, tmp_path, handlers, na
     assert len(json.loads((folder / "run.json").read_text())["resumed"]) == 1
 
 
-def test_the_newest_unfinished_run_is_found_and_a_finished_one_is_kept(whole, checkout, data):
-    options = {**OPTIONS, "dataset_dir": data}
+def test_the_newest_unfinished_run_is_found_and_a_finished_one_is_kept(whole, student, checkout, data):
+    options = {**OPTIONS, **student, "dataset_dir": data}
     before = (whole / "model.pt").read_bytes()
     again = start_bundle("training", CONFIG, checkout, {**options, "run_name": "whole"})
     assert again.returncode == 1
@@ -102,7 +104,7 @@ def test_the_newest_unfinished_run_is_found_and_a_finished_one_is_kept(whole, ch
     assert (whole / "model.pt").read_bytes() == before
     unknown = start_bundle("training", CONFIG, checkout, {**options, "resume": "nosuch"})
     assert unknown.returncode == 1
-    assert "holds no last.pt" in unknown.stdout
+    assert "holds no last.pt or stages.json" in unknown.stdout
     replaced = {**options, "run_name": "whole", "overwrite": True, "max_epochs": 1}
     run_bundle("training", CONFIG, checkout, {**options, **replaced, "run_name": "replaced"})
     printed = run_bundle("training", CONFIG, checkout, {**options, **replaced, "run_name": "replaced"})
@@ -111,10 +113,10 @@ def test_the_newest_unfinished_run_is_found_and_a_finished_one_is_kept(whole, ch
     assert finished["epochs"] == 1
 
 
-def test_dry_run_says_what_would_happen_and_writes_nothing(checkout, data):
+def test_dry_run_says_what_would_happen_and_writes_nothing(student, checkout, data):
     folder = checkout / "bundles" / "universal_varnet" / "eval"
     before = sorted(folder.glob("*")) if folder.exists() else []
-    printed = run_bundle("training", CONFIG, checkout, {**OPTIONS, "dataset_dir": data, "dry_run": True})
+    printed = run_bundle("training", CONFIG, checkout, {**OPTIONS, **student, "dataset_dir": data, "dry_run": True})
     assert "training: 2 files, 4 slices (brain 4)" in printed
     assert "4 slices: 3 coils, 96 x 48 -> 48 x 48" in printed
     assert "3 epochs of 4 batches in each of 1 process(es); 2 updates" in printed
@@ -122,25 +124,32 @@ def test_dry_run_says_what_would_happen_and_writes_nothing(checkout, data):
     assert (sorted(folder.glob("*")) if folder.exists() else []) == before
 
 
-def test_a_mistyped_option_is_refused_with_the_nearest_one(checkout, data):
-    done = start_bundle("training", CONFIG, checkout, {**TINY, "dataset_dir": data, "max_epoch": 3})
+def test_a_mistyped_option_is_refused_with_the_nearest_one(student, checkout, data):
+    done = start_bundle("training", CONFIG, checkout, {**TINY, **student, "dataset_dir": data, "max_epoch": 3})
     assert done.returncode == 1
     assert "--max_epoch is no id of train.json; did you mean --max_epochs?" in done.stdout
     assert "Traceback" not in done.stdout
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_worker_processes_end_with_the_run(checkout, data, tmp_path, cut):
+def test_worker_processes_end_with_the_run(student, checkout, data, tmp_path, cut):
     """At its end and after a signal; what they left to the main process must not keep it alive."""
     overlay = tmp_path / "signal.json"
     handler = {"_target_": "bundle_tools.SignalAt", "name": "SIGINT", "iteration": 1}
     overlay.write_text(json.dumps({IN_TRAINING: [handler]} if cut else {}))
-    options = {**OPTIONS, "dataset_dir": data, "run_name": f"workers-{cut}", "num_workers": 2, "max_epochs": 1}
+    options = {
+        **OPTIONS,
+        **student,
+        "dataset_dir": data,
+        "run_name": f"workers-{cut}",
+        "num_workers": 2,
+        "max_epochs": 1,
+    }
     done = start_bundle("training", f"['{CONFIG}', '{overlay}']", checkout, options)
     assert done.returncode == (130 if cut else 0), done.stdout[-3000:]
 
 
-def test_a_word_for_a_switch_is_refused(checkout, data):
-    done = start_bundle("training", CONFIG, checkout, {**TINY, "dataset_dir": data, "overwrite": "false"})
+def test_a_word_for_a_switch_is_refused(student, checkout, data):
+    done = start_bundle("training", CONFIG, checkout, {**TINY, **student, "dataset_dir": data, "overwrite": "false"})
     assert done.returncode == 1
     assert "--overwrite false would be taken as text; write --overwrite True or --overwrite False" in done.stdout

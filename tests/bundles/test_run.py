@@ -13,12 +13,12 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from bundle_tools import TINY, run_bundle
+from bundle_tools import TINY, run_bundle, student_alone
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from recon_monai.evaluation import CGSense
 from recon_monai.metrics import nmse, psnr, ssim
-from recon_monai.networks import VarNet
+from recon_monai.networks import UniversalVarNet
 from recon_monai.physics import EquispacedFractionMask, ifft2c, rss, seed_from_name
 
 CONFIGS = "bundles/universal_varnet/configs"
@@ -28,6 +28,7 @@ CONFIGS = "bundles/universal_varnet/configs"
 def trained(checkout, tiny_data) -> Path:
     """The acceptance command from the repository's root, with its size and data made small."""
     options = {**TINY, "dataset_dir": tiny_data, "max_epochs": 2, "warmup_epochs": 1, "run_name": "tiny"}
+    options["classifier_epochs"] = 1
     printed = run_bundle("training", f"{CONFIGS}/train.json", checkout, options)
     assert str(tiny_data) in printed, "the log must say which data it uses"
     return checkout / "bundles" / "universal_varnet" / "eval" / "tiny"
@@ -108,7 +109,7 @@ def test_inference_from_inside_the_bundle_writes_what_the_network_gives(trained,
     """K-space as measured, no mask and no target needed; the weights given by name."""
     options = {**TINY, "dataset_dir": tiny_data / "subject1.h5", "output_dir": tmp_path, "ckpt": trained / "model.pt"}
     run_bundle("inference", "configs/inference.json", checkout / "bundles" / "universal_varnet", options)
-    network = VarNet(num_cascades=1, channels=2, sensitivity_channels=2, pools=2)
+    network = UniversalVarNet(["brain"], num_cascades=1, channels=2, sensitivity_channels=2, pools=2)
     network.load_state_dict(torch.load(trained / "model.pt", weights_only=True))
     with h5py.File(tiny_data / "subject1.h5") as file, torch.no_grad():
         expected = network(torch.from_numpy(file["kspace"][()]))[:, 0, 24:72].numpy()
@@ -122,11 +123,13 @@ def test_inference_from_inside_the_bundle_writes_what_the_network_gives(trained,
 
 
 def test_training_from_inside_the_bundle_and_from_given_weights(trained, checkout, tiny_data):
-    """A rate of zero leaves the weights that training started from."""
+    """A rate of zero leaves the weights that training started from; finished stages of another run are used."""
     bundle = checkout / "bundles" / "universal_varnet"
     schedule = {"max_epochs": 1, "warmup_epochs": 0, "learning_rate": 0.0, "aug_max_phase": 6.0}
     options = {**TINY, **schedule, "dataset_dir": tiny_data, "run_name": "inside", "pretrained": trained / "model.pt"}
-    run_bundle("run", "configs/train.json", bundle, options)
+    options["stage_weights"] = {name: str(trained / name / "model.pt") for name in ("classifier", "teacher_brain")}
+    printed = run_bundle("run", "configs/train.json", bundle, options)
+    assert "teacher_brain/model.pt, as given" in printed
     assert not (bundle / "bundles").exists()
     given = torch.load(trained / "model.pt", weights_only=True)
     kept = torch.load(bundle / "eval" / "inside" / "model.pt", weights_only=True)
@@ -138,6 +141,7 @@ def test_without_a_dataset_the_built_in_one_is_made_and_named(checkout, tmp_path
     """The acceptance command as it stands in the README, its size and the number of files made small."""
     limits = {"train::dataset::max_files": 1, "validate::dataset::max_files": 1, "validate::dataset::max_slices": 2}
     options = {**TINY, **limits, "max_epochs": 1, "warmup_epochs": 0, "run_name": "built-in"}
+    options |= student_alone(tmp_path)
     printed = run_bundle("training", f"{CONFIGS}/train.json", checkout, options, RECON_MONAI_CACHE=str(tmp_path))
     (made,) = tmp_path.glob("built_in-*")
     assert f"data: 1 files of {made}" in printed
@@ -151,7 +155,7 @@ def test_small_overlay_fits_all_three(checkout, tiny_data, tmp_path):
     overlay = "bundles/universal_varnet/configs/small.json"
     shared = {"num_workers": 0, "dataset_dir": tiny_data}
     files = {name: f"['{CONFIGS}/{name}.json', '{overlay}']" for name in ("train", "evaluate", "inference")}
-    training = {"max_epochs": 1, "warmup_epochs": 0, "run_name": "small"}
+    training = {"max_epochs": 1, "warmup_epochs": 0, "classifier_epochs": 1, "run_name": "small"}
     run_bundle("training", files["train"], checkout, {**shared, **training})
     printed = run_bundle("evaluation", files["evaluate"], checkout, {**shared, "output_dir": tmp_path / "evaluation"})
     assert "eval/small/model.pt" in printed

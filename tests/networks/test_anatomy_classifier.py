@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recon_monai.networks import AnatomyClassifier, VarNet, last_unet_output
+from recon_monai.networks import AddedOutput, AnatomyClassifier, VarNet, last_unet_output
 from recon_monai.physics import CalibrationError, center_crop_or_pad, fft2c, rss
 
 Maker = Callable[..., torch.Tensor]
@@ -171,6 +171,12 @@ def clouds(*centers: int, count: int = 40, seed: int = 0) -> torch.Tensor:
     return features.flatten(0, 1)
 
 
+def added(classifier: AnatomyClassifier, features: torch.Tensor, seed: int) -> AddedOutput:
+    """Give a classifier one more output."""
+    classifier.select_outputs([*range(classifier.num_anatomies), None])
+    return classifier.fit_output(classifier.num_anatomies - 1, features, seed)
+
+
 @pytest.fixture
 def trained() -> AnatomyClassifier:
     """Tells clouds 0 and 1 apart, and knows their statistics."""
@@ -214,7 +220,7 @@ def test_statistics_need_every_anatomy(classifier: AnatomyClassifier) -> None:
 
 def test_an_added_anatomy_is_recognized_and_the_old_ones_stay(trained: AnatomyClassifier) -> None:
     old_weight, old_bias = trained.head.weight.detach().clone(), trained.head.bias.detach().clone()
-    result = trained.add_output(clouds(2), seed=3)
+    result = added(trained, clouds(2), seed=3)
     assert (result.positives, result.recognized) == (40, 40)
     assert trained.num_anatomies == 3
     assert torch.equal(trained.head.weight[:2], old_weight)
@@ -223,7 +229,7 @@ def test_an_added_anatomy_is_recognized_and_the_old_ones_stay(trained: AnatomyCl
     assert unseen.tolist() == [0] * 200 + [1] * 200 + [2] * 200
     assert trained.feature_count.tolist() == [40, 40, 40]
     torch.testing.assert_close(trained.feature_mean[2], clouds(2).mean(dim=0))
-    again = trained.add_output(clouds(3), seed=3)
+    again = added(trained, clouds(3), seed=3)
     assert again.recognized == 40
     assert again.negatives == 3000
     assert (
@@ -236,8 +242,8 @@ def test_old_anatomies_win_where_the_new_one_cannot_be_told_apart(trained: Anato
     """Half of the new slices look like an old anatomy: these are given up, and the old ones lose nothing."""
     trained.set_feature_statistics(clouds(0, 1, count=600), torch.arange(2).repeat_interleave(600))
     slices = torch.cat([clouds(0, count=300, seed=5), clouds(2, count=300, seed=6)])
-    drawn = trained._draw(0).float()
-    result = trained.add_output(slices, seed=0)
+    drawn = torch.cat([trained._draw(0, index) for index in range(2)]).float()
+    result = added(trained, slices, seed=0)
     assert result.negatives == len(drawn) == 2000
     assert not bool((trained.head(drawn).argmax(dim=1) == 2).any())
     taken = trained.head(slices).argmax(dim=1) == 2
@@ -251,16 +257,46 @@ def test_old_anatomies_win_where_the_new_one_cannot_be_told_apart(trained: Anato
 
 def test_adding_is_reproducible_and_its_draws_follow_the_seed(trained: AnatomyClassifier) -> None:
     first, second, third = (copy.deepcopy(trained) for _ in range(3))
-    first.add_output(clouds(2), seed=1)
-    second.add_output(clouds(2), seed=1)
-    third.add_output(clouds(2), seed=2)
+    added(first, clouds(2), seed=1)
+    added(second, clouds(2), seed=1)
+    added(third, clouds(2), seed=2)
     assert torch.equal(first.head.weight, second.head.weight)
     assert torch.equal(first.head.bias, second.head.bias)
     assert not torch.equal(first.head.weight, third.head.weight)
 
 
-def test_adding_without_statistics_is_an_error(classifier: AnatomyClassifier, trained: AnatomyClassifier) -> None:
+def test_any_row_can_be_fitted_whatever_it_held(trained: AnatomyClassifier) -> None:
+    """A row between others, fitted twice, is as good as one at the end; only its own statistics change."""
+    trained.select_outputs([0, None, 1])
+    old = copy.deepcopy(trained.state_dict())
+    first = trained.fit_output(1, clouds(2), seed=0)
+    once = trained.head.weight.detach().clone()
+    assert trained.fit_output(1, clouds(2), seed=0) == first
+    assert torch.equal(trained.head.weight, once)
+    assert first.recognized == 40
+    for name in ("head.weight", "head.bias", "feature_mean", "feature_covariance", "feature_count"):
+        now = trained.state_dict()[name]
+        assert torch.equal(now[[0, 2]], old[name][[0, 2]]), name
+        assert not torch.equal(now[1], old[name][1]), name
+    decided = trained.head(clouds(0, 2, 1, seed=9)).argmax(dim=1)
+    assert decided.tolist() == torch.arange(3).repeat_interleave(40).tolist()
+
+
+def test_the_logits_of_old_anatomies_keep_their_bits(
+    classifier: AnatomyClassifier, kspace: torch.Tensor, column_mask: Maker
+) -> None:
+    classifier.set_feature_statistics(clouds(0, 1), torch.arange(2).repeat_interleave(40))
+    before = classifier(kspace, column_mask(32))
+    added(classifier, clouds(2), seed=0)
+    assert torch.equal(classifier(kspace, column_mask(32))[:, :2], before)
+
+
+def test_fitting_what_cannot_be_fitted_is_an_error(classifier: AnatomyClassifier, trained: AnatomyClassifier) -> None:
     with pytest.raises(RuntimeError, match="set_feature_statistics"):
-        classifier.add_output(torch.rand(4, 64), seed=0)
+        added(classifier, torch.rand(4, 64), seed=0)
     with pytest.raises(ValueError, match=r"shape \(N, 64\)"):
-        trained.add_output(torch.rand(4, 32), seed=0)
+        trained.fit_output(1, torch.rand(4, 32), seed=0)
+    with pytest.raises(ValueError, match="output 2 of 2"):
+        trained.fit_output(2, clouds(2), seed=0)
+    with pytest.raises(ValueError, match="output 0 of 1"):
+        AnatomyClassifier(1).fit_output(0, clouds(2), seed=0)

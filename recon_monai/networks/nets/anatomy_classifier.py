@@ -28,12 +28,12 @@ _LEAST_MARGIN = 1e-3
 
 
 class AddedOutput(NamedTuple):
-    """What `AnatomyClassifier.add_output` reached.
+    """What `AnatomyClassifier.fit_output` reached.
 
     Attributes:
         positives: number of features of the new anatomy.
         recognized: how many of them the classifier now takes for the new anatomy.
-        negatives: number of features drawn for the old anatomies; none of them is taken for the new one.
+        negatives: number of features drawn for the other anatomies; none of them is taken for the new one.
         shift: how far the bias was lowered to that end.
     """
 
@@ -56,7 +56,7 @@ class AnatomyClassifier(RecordedModule):
     and imaginary parts.
 
     Statistics of the pooled features of each anatomy (`set_feature_statistics`) travel in the state dict, so that
-    `add_output` can add an anatomy without the data of the old ones.
+    `select_outputs` and `fit_output` can add an anatomy without the data of the old ones.
 
     Args:
         num_anatomies: number of outputs.
@@ -233,36 +233,38 @@ class AnatomyClassifier(RecordedModule):
         for index in range(self.num_anatomies):
             self._store(index, features[labels.to(features.device) == index])
 
-    def add_output(self, features: torch.Tensor, seed: int) -> AddedOutput:
-        """Add an anatomy by slices of it and the stored statistics of the old ones.
+    def fit_output(self, index: int, features: torch.Tensor, seed: int) -> AddedOutput:
+        """Fit one output by slices of its anatomy and the stored statistics of the others.
 
-        The new row of `head` is fitted by cross-entropy over all outputs, with the given features as positives and
-        features drawn from the Gaussian of each old anatomy as negatives (both sides weigh the same). Its bias is then
-        lowered until no drawn feature is taken for the new anatomy, with a margin as far as the positives allow.
-        The rows of the old anatomies keep their bits, and the statistics of the new one are stored.
-
-        `head` is a new module afterwards: make optimizers after this.
+        The row of `head` is fitted by cross-entropy over all outputs, with the given features as positives and features
+        drawn from the Gaussian of each other anatomy as negatives (both sides weigh the same). Its bias is then lowered
+        until no drawn feature is taken for this anatomy, with a margin as far as the positives allow. The rows of the
+        others keep their bits, what the row held before does not matter, and the statistics of the anatomy are stored.
 
         Args:
-            features: of slices of the new anatomy, shape ``(N, 64)``.
+            index: of the output, for example a new one of `select_outputs`.
+            features: of slices of its anatomy, shape ``(N, 64)``.
             seed: of the draws.
 
         Returns:
             How many slices are recognized.
 
         Raises:
-            RuntimeError: if statistics of old anatomies are missing.
-            ValueError: if features have the wrong shape, are none, or are not finite.
+            RuntimeError: if statistics of other anatomies are missing.
+            ValueError: if there is no such output or no other, or features have the wrong shape, are none, or are not
+                finite.
         """
         _check_features(features)
-        if not bool(self.feature_count.all()):
+        others = [other for other in range(self.num_anatomies) if other != index]
+        if not others or len(others) == self.num_anatomies:
+            raise ValueError(f"cannot fit output {index} of {self.num_anatomies} against others.")
+        if not bool(self.feature_count[others].all()):
             raise RuntimeError(
                 f"the classifier has no feature statistics of its anatomies (slices behind them: "
                 f"{self.feature_count.tolist()}); call set_feature_statistics with the training slices first."
             )
-        old = self.head
-        weight, bias = (value.detach().cpu().double() for value in (old.weight, old.bias))
-        negatives = self._draw(seed)
+        weight, bias = (value.detach()[others].cpu().double() for value in (self.head.weight, self.head.bias))
+        negatives = torch.cat([self._draw(seed, other) for other in others])
         positives = features.detach().cpu().double()
         row, offset = fit_output(positives, negatives, weight, bias)
         gap_negative = negatives @ row + offset - (negatives @ weight.T + bias).amax(dim=1)
@@ -270,8 +272,9 @@ class AnatomyClassifier(RecordedModule):
         highest = float(gap_negative.max())
         room = (float(gap_positive.min()) - highest) / 2
         shift = max(0.0, highest + min(max(room, _LEAST_MARGIN), _MARGIN))
-        self._grow(row, offset - shift)
-        self._store(self.num_anatomies - 1, features)
+        with torch.no_grad():
+            self.head.weight[index], self.head.bias[index] = row, offset - shift
+        self._store(index, features)
         return AddedOutput(len(positives), int((gap_positive > shift).sum()), len(negatives), shift)
 
     def select_outputs(self, sources: Sequence[int | None]) -> None:
@@ -310,35 +313,19 @@ class AnatomyClassifier(RecordedModule):
         self.feature_covariance[index] = centered.T @ centered / max(1, len(values) - 1)
         self.feature_count[index] = len(values)
 
-    def _draw(self, seed: int) -> torch.Tensor:
-        """Features of the old anatomies, double, shape ``(draws * A, 64)``.
+    def _draw(self, seed: int, index: int) -> torch.Tensor:
+        """Features of an anatomy, double, shape ``(draws, 64)``.
 
-        Covariances are shrunk towards their diagonal by ``64 / (64 + slices)``.
+        The covariance is shrunk towards its diagonal by ``64 / (64 + slices)``.
         """
-        drawn = []
-        for index in range(self.num_anatomies):
-            generator = keyed_generator("anatomy features", seed, index)
-            noise = torch.randn(_DRAWS, FEATURES, generator=generator, dtype=torch.float64)
-            covariance = self.feature_covariance[index].cpu().double()
-            # a covariance of few slices is flat in many directions, along which an old anatomy would look new
-            trust = 1 / (1 + FEATURES / float(self.feature_count[index]))
-            shrunk = trust * covariance + (1 - trust) * torch.diag(covariance.diagonal())
-            values, vectors = torch.linalg.eigh(shrunk)
-            drawn.append(self.feature_mean[index].cpu() + (noise * values.clamp(min=0).sqrt()) @ vectors.T)
-        return torch.cat(drawn)
-
-    @torch.no_grad()
-    def _grow(self, row: torch.Tensor, offset: float | torch.Tensor) -> None:
-        """Append a row to the head, and room for its statistics to the buffers."""
-        old = self.head
-        self.head = nn.Linear(FEATURES, old.out_features + 1).to(old.weight)
-        for new, before, added in [(self.head.weight, old.weight, row), (self.head.bias, old.bias, offset)]:
-            new[:-1] = before
-            new[-1] = torch.as_tensor(added)
-            new.requires_grad_(before.requires_grad)
-        for name in ("feature_mean", "feature_covariance", "feature_count"):
-            buffer = getattr(self, name)
-            setattr(self, name, torch.cat([buffer, torch.zeros_like(buffer[:1])]))
+        generator = keyed_generator("anatomy features", seed, index)
+        noise = torch.randn(_DRAWS, FEATURES, generator=generator, dtype=torch.float64)
+        covariance = self.feature_covariance[index].cpu().double()
+        # a covariance of few slices is flat in many directions, along which an old anatomy would look new
+        trust = 1 / (1 + FEATURES / float(self.feature_count[index]))
+        shrunk = trust * covariance + (1 - trust) * torch.diag(covariance.diagonal())
+        values, vectors = torch.linalg.eigh(shrunk)
+        return self.feature_mean[index].cpu() + (noise * values.clamp(min=0).sqrt()) @ vectors.T
 
 
 def last_unet_output(network: nn.Module, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:

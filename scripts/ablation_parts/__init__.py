@@ -1,0 +1,1 @@
+"""What `scripts/ablation.py` is made of: the plan, the data, the queue, and the report."""

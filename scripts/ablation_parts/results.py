@@ -1,0 +1,166 @@
+"""Numbers of an ablation: means over test volumes, their spread over seeds, differences between variants."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["METRICS", "Difference", "difference", "pooled_deviation", "read_rows", "seed_means", "value_and_spread"]
+
+METRICS = {"ssim": "SSIM", "psnr": "PSNR [dB]", "nmse": "NMSE", "foreground_ssim": "foreground SSIM"}
+_DECIMALS = {"ssim": 4, "psnr": 2, "nmse": 4, "foreground_ssim": 4}
+
+Row = dict[str, Any]
+"""A test volume at one acceleration: ``variant``, ``seed``, ``file``, ``anatomy``, ``acceleration`` and the metrics."""
+
+
+def read_rows(file: Path, variant: str, seed: int, method: str = "reconstruction") -> list[Row]:
+    """Volumes of one evaluation.
+
+    Args:
+        file: ``volumes.csv``.
+        variant: written into the rows.
+        seed: likewise.
+        method: which of the methods.
+
+    Returns:
+        The rows.
+    """
+    with file.open(newline="", encoding="utf-8") as stream:
+        return [
+            {
+                "variant": variant,
+                "seed": seed,
+                "file": row["file"],
+                "anatomy": row["anatomy"],
+                "acceleration": int(float(row["acceleration"])),
+                **{metric: float(row[metric]) for metric in METRICS},
+            }
+            for row in csv.DictReader(stream)
+            if row["method"] == method
+        ]
+
+
+def seed_means(rows: Iterable[Row], variant: str, metric: str, **fields: Any) -> dict[int, float]:
+    """Mean over the volumes of a variant, for each seed.
+
+    Args:
+        rows: of any variants.
+        variant: which.
+        metric: which; undefined values are left out.
+        fields: conditions, like ``anatomy="brain"``.
+
+    Returns:
+        Mean by seed.
+    """
+    values: dict[int, list[float]] = {}
+    for row in rows:
+        fits = row["variant"] == variant and all(row[name] == value for name, value in fields.items())
+        if fits and not math.isnan(row[metric]):
+            values.setdefault(row["seed"], []).append(row[metric])
+    return {seed: statistics.fmean(found) for seed, found in sorted(values.items())}
+
+
+def value_and_spread(means: dict[int, float], metric: str) -> str:
+    """A cell: mean over the seeds and their standard deviation; a star where there is one seed.
+
+    Args:
+        means: by seed.
+        metric: decides the decimals.
+
+    Returns:
+        Like ``0.8512 ± 0.0007`` or ``0.8503 *``; ``n/a`` without seeds.
+    """
+    if not means:
+        return "n/a"
+    decimals, values = _DECIMALS[metric], list(means.values())
+    mean = f"{statistics.fmean(values):.{decimals}f}"
+    return f"{mean} *" if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{decimals}f}"
+
+
+def pooled_deviation(rows: Sequence[Row], metric: str) -> float | None:
+    """Standard deviation over seeds, pooled over the variants that have several.
+
+    Args:
+        rows: of all variants.
+        metric: which.
+
+    Returns:
+        The deviation; None if no variant has several seeds.
+    """
+    groups = [list(seed_means(rows, variant, metric).values()) for variant in {row["variant"] for row in rows}]
+    several = [group for group in groups if len(group) > 1]
+    if not several:
+        return None
+    degrees = sum(len(group) - 1 for group in several)
+    return math.sqrt(sum((len(group) - 1) * statistics.variance(group) for group in several) / degrees)
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """One variant minus another, at the seeds that both have.
+
+    Attributes:
+        by_seed: difference of the means over volumes.
+        better: test volumes (each acceleration and seed counts) where the first is better.
+        volumes: all of them.
+    """
+
+    by_seed: dict[int, float]
+    better: int
+    volumes: int
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds."""
+        return statistics.fmean(self.by_seed.values())
+
+    def sign(self, deviation: float | None) -> int | None:
+        """Which way it goes: 1 or -1 beyond two standard errors, else 0; None if the spread over seeds is not known.
+
+        Args:
+            deviation: of one run over seeds.
+        """
+        if deviation is None:
+            return None
+        error = deviation * math.sqrt(2 / len(self.by_seed))
+        return 0 if abs(self.mean) <= 2 * error else int(math.copysign(1, self.mean))
+
+
+def difference(rows: Sequence[Row], variant: str, base: str, metric: str) -> Difference | None:
+    """Compare two variants volume by volume.
+
+    Args:
+        rows: of all variants.
+        variant: the first.
+        base: what is subtracted.
+        metric: one of which more is better.
+
+    Returns:
+        The difference; None if they have no seed in common.
+    """
+    values = {
+        name: {
+            (row["seed"], row["file"], row["acceleration"]): row[metric]
+            for row in rows
+            if row["variant"] == name and not math.isnan(row[metric])
+        }
+        for name in (variant, base)
+    }
+    common = sorted(values[variant].keys() & values[base].keys())
+    if not common:
+        return None
+    pairs: dict[int, list[float]] = {}
+    for key in common:
+        pairs.setdefault(key[0], []).append(values[variant][key] - values[base][key])
+    differences = [value for group in pairs.values() for value in group]
+    return Difference(
+        {seed: statistics.fmean(group) for seed, group in pairs.items()},
+        sum(value > 0 for value in differences),
+        len(differences),
+    )

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recon_monai.engines import TrainingStages
+from recon_monai.engines.stage_settings import first_difference, stage_settings
+
+CONFIGURATION: dict[str, Any] = {
+    "learning_rate": 0.001,
+    "output_dir": "$@bundle_root + '/eval'",
+    "num_workers": 2,
+    "unused": 7,
+    "optimizer": {"lr": "@learning_rate", "params": "$@network.parameters()"},
+    "network": "$@module.to(@device)",
+    "module": {"size": "%sizes::small"},
+    "sizes": {"small": 1},
+    "schedule": {"steps": "@max_epochs"},
+    "max_epochs": 3,
+    "train": {"trainer": {"optimizer": "@optimizer"}, "handlers": [{"folder": "@output_dir", "lr": "@schedule"}]},
+    "validate": {"evaluator": {"network": "@network"}},
+}
+
+
+def test_settings_are_what_training_refers_to_without_where_it_writes() -> None:
+    settings = stage_settings(CONFIGURATION)
+    used = {"learning_rate", "optimizer", "network", "module", "sizes", "schedule", "max_epochs", "train", "validate"}
+    assert set(settings) == used
+    assert "handlers" not in settings["train"]
+    assert "handlers" in CONFIGURATION["train"], "the configuration itself stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"num_workers": 0, "output_dir": "elsewhere", "unused": 8}, True),
+        ({"learning_rate": 0.01}, False),
+        ({"sizes": {"small": 2}}, False),
+        ({"max_epochs": 4}, False),
+        ({"train": {**CONFIGURATION["train"], "handlers": [{"lr": "@schedule"}]}}, True),
+    ],
+)
+def test_what_counts_as_the_same(change: dict[str, Any], same: bool) -> None:
+    assert (stage_settings({**CONFIGURATION, **change}) == stage_settings(CONFIGURATION)) is same
+
+
+def test_the_first_difference_is_named() -> None:
+    changed = {**CONFIGURATION, "sizes": {"small": 2}}
+    found = first_difference(stage_settings(changed), stage_settings(CONFIGURATION))
+    assert found == "sizes::small was 1 and is 2"
+    assert first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == "a::1::b was 3 and is 2"
+    assert first_difference({"a": 1}, {"a": 1, "c": 2}) == "c was 2 and is null"
+    assert first_difference({"a": [1]}, {"a": [1]}) is None
+
+
+def test_choice_of_stages(tmp_path: Path) -> None:
+    def chosen(stages: Any, **options: Any) -> list[str]:
+        return TrainingStages(str(tmp_path), str(tmp_path / "run"), ["a", "b"], stages, **options).selected
+
+    assert chosen("all") == ["classifier", "teacher_a", "teacher_b", "student"]
+    assert chosen("all", distillation=False) == ["classifier", "student"]
+    assert chosen(["student", "teachers"]) == ["teacher_a", "teacher_b", "student"]
+    assert chosen("teacher_b") == ["teacher_b"]
+    assert chosen([]) == []
+    with pytest.raises(ValueError, match=r"no stages \['teacher_c'\]; choose among"):
+        chosen(["teacher_c"])
+    with pytest.raises(ValueError, match=r"no stages \['teachers'\] to give weights for"):
+        chosen("all", weights={"teachers": "x.pt"})
+
+
+def test_an_earlier_run_is_not_mixed_with_a_new_one(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "stages.json").write_text(json.dumps({"stages": ["classifier"]}))
+    with pytest.raises(FileExistsError, match="go on with it by --resume True"):
+        TrainingStages(str(tmp_path), str(folder), ["a"]).run()
+
+
+def test_without_a_command_the_stages_are_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["python"])
+    with pytest.raises(ValueError, match="there is no command; give config_files"):
+        TrainingStages(str(tmp_path), str(tmp_path / "run"), ["a"]).run()
