@@ -128,22 +128,24 @@ class TrainingStages:
             make: makes an untrained one.
 
         Returns:
-            One for each anatomy, by its name; none of them if the student is not to be trained or has no teachers.
+            One for each anatomy, by its name; untrained ones, for the form, where the student is not to be trained.
 
         Raises:
             ValueError: if such a stage is not finished, or its weights do not fit.
         """
         found: dict[str, nn.Module] = {}
         for name in self.names:
-            if name.startswith(_TEACHER) and STUDENT in self.selected:
+            if name.startswith(_TEACHER):
                 network, weights = make(), self._weights(name)
                 found[name.removeprefix(_TEACHER)] = network if weights is None else load_weights(network, weights)
         return found
 
     def _weights(self, name: str) -> str | None:
         """File of a stage's weights; None where nothing is trained that needs them."""
+        if STUDENT not in self.selected:
+            return None
         found = self._finished(name)
-        if found is not None or self.dry_run or STUDENT not in self.selected:
+        if found is not None or self.dry_run:
             return found
         raise ValueError(
             f"the student needs the stage {name}, and no finished one has these settings and data"
@@ -153,7 +155,8 @@ class TrainingStages:
     def _check_folder(self) -> None:
         """Keep what an earlier run left, unless told otherwise."""
         marker = self.folder / STAGES
-        if marker.exists() and not (self.resume or self.overwrite or self.dry_run):
+        # as the main process found it, which writes there next
+        if distributed.agree(marker.exists()) and not (self.resume or self.overwrite or self.dry_run):
             raise FileExistsError(
                 f"{self.folder} holds a run already; go on with it by --resume True, choose another --run_name, or "
                 "give --overwrite True to replace it"

@@ -7,7 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from recon_monai.networks import ASPIN, NormUNet, UniversalVarNet, VarNet, load_weights
+from recon_monai.networks import (
+    ASPIN,
+    NormUNet,
+    UniversalVarNet,
+    VarNet,
+    adopt_anatomies,
+    load_shared_weights,
+    load_weights,
+)
 from recon_monai.networks.blocks import UNet
 
 Maker = Callable[..., torch.Tensor]
@@ -195,3 +203,34 @@ def test_weights_carry_the_names(tmp_path) -> None:
         ValueError, match=r"anatomies=\['brain', 'heart'\], the network has anatomies=\['brain', 'knee'\]"
     ):
         load_weights(universal(("brain", "knee")), tmp_path / "model.pt")
+
+
+def test_weights_of_a_plain_network_are_what_all_anatomies_share(measured) -> None:
+    kspace, mask = measured
+    torch.manual_seed(1)
+    plain = VarNet(**SMALL).eval()
+    network = load_shared_weights(UniversalVarNet(["brain", "heart"], **SMALL).eval(), plain.state_dict())
+    for anatomy in ("brain", "heart"):
+        torch.testing.assert_close(network(kspace, mask, anatomy), plain(kspace, mask), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="num_cascades=3, the network has num_cascades=2"):
+        load_shared_weights(network, VarNet(**{**SMALL, "num_cascades": 3}).state_dict())
+
+
+def test_weights_of_another_universal_network_give_what_both_know(measured) -> None:
+    kspace, mask = measured
+    source = universal(("knee", "brain"))
+    network = load_shared_weights(universal(("brain", "heart"), seed=2), source.state_dict())
+    assert network.anatomies == ("brain", "heart")
+    assert torch.equal(network(kspace, mask, "brain"), source(kspace, mask, "brain"))
+    plain = VarNet(**SMALL)
+    assert load_shared_weights(plain, VarNet(**SMALL).state_dict()) is plain
+
+
+def test_a_network_takes_over_the_anatomies_of_weights(measured) -> None:
+    kspace, mask = measured
+    source = universal(("knee", "brain", "spine"))
+    network = adopt_anatomies(universal(("brain", "heart")), source.state_dict())
+    assert network.anatomies == ("knee", "brain", "spine")
+    load_weights(network, source.state_dict())
+    assert torch.equal(network(kspace, mask), source(kspace, mask))
+    assert isinstance(adopt_anatomies(VarNet(**SMALL), source.state_dict()), VarNet)
