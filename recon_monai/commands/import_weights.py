@@ -19,7 +19,8 @@ def import_fastmri(file: str, *, output: str, overwrite: bool = False) -> None:
 
         recon-monai import-weights fastmri knee_leaderboard_state_dict.pt --output knee.pt
         python -m monai.bundle run inference --ckpt knee.pt --dataset_dir FOLDER
-            --config_file "['bundles/universal_varnet/configs/inference.json', 'knee_network.json']"
+            --config_file "['bundles/universal_varnet/configs/inference.json',
+                'bundles/universal_varnet/configs/evaluate_plain.json', 'knee_network.json']"
 
     Args:
         file: a state dict of fastMRI's VarNet, or a Lightning checkpoint of its VarNetModule.

@@ -13,7 +13,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from recon_monai.cli import main
-from recon_monai.networks import NormUNet, SensitivityNetwork, VarNet, load_weights
+from recon_monai.networks import NormUNet, SensitivityNetwork, VarNet, load_shared_weights, load_weights
 from recon_monai.networks.published import network_overlay
 
 ROOT = Path(__file__).parents[2]
@@ -66,9 +66,11 @@ def failure(caplog: pytest.LogCaptureFixture, *words: object) -> str:
 
 
 @pytest.mark.parametrize("lightning", [False, True], ids=["state-dict", "lightning"])
-@pytest.mark.parametrize("config", ["inference.json", "train.json"])
+@pytest.mark.parametrize(
+    "config", [("inference.json", "evaluate_plain.json"), ("evaluate.json", "evaluate_plain.json")]
+)
 def test_imported_weights_reconstruct_as_fastmri_does(
-    golden: Golden, tmp_path: Path, caplog: pytest.LogCaptureFixture, lightning: bool, config: str
+    golden: Golden, tmp_path: Path, caplog: pytest.LogCaptureFixture, lightning: bool, config: tuple[str, ...]
 ) -> None:
     torch.save(as_lightning(golden.weights) if lightning else golden.weights, tmp_path / "published.pt")
     with caplog.at_level(logging.INFO):
@@ -77,10 +79,24 @@ def test_imported_weights_reconstruct_as_fastmri_does(
     assert '"network_def::num_cascades": 2' in caplog.text
 
     parser = ConfigParser()
-    parser.read_config([str(CONFIGS / config), str(tmp_path / "model_network.json")])
+    parser.read_config([*(str(CONFIGS / file) for file in config), str(tmp_path / "model_network.json")])
     network = load_weights(parser.get_parsed_content("network_def"), tmp_path / "model.pt").eval()
     with torch.no_grad():
         image = network(golden.kspace.to(torch.complex64), golden.mask)[:, 0]
+    error = torch.linalg.vector_norm(image - golden.reconstruction) / torch.linalg.vector_norm(golden.reconstruction)
+    assert float(error) < 1e-5
+
+
+def test_imported_weights_start_a_training(golden: Golden, tmp_path: Path) -> None:
+    """What training begins with computes, for each anatomy, what fastMRI's network does."""
+    torch.save(golden.weights, tmp_path / "published.pt")
+    run(tmp_path / "published.pt", "--output", tmp_path / "model.pt")
+    parser = ConfigParser()
+    parser.read_config([str(CONFIGS / "train.json"), str(tmp_path / "model_network.json")])
+    parser["anatomies"] = ["brain", "knee"]
+    network = load_shared_weights(parser.get_parsed_content("network_def"), tmp_path / "model.pt").eval()
+    with torch.no_grad():
+        image = network(golden.kspace.to(torch.complex64), golden.mask, "knee")[:, 0]
     error = torch.linalg.vector_norm(image - golden.reconstruction) / torch.linalg.vector_norm(golden.reconstruction)
     assert float(error) < 1e-5
 
