@@ -1,0 +1,76 @@
+"""`recon-monai release`: the weights of a finished run become those that a bundle ships."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+__all__ = ["release"]
+
+_LIMIT = 25 * 10**6
+_PLACES = ("dataset_dir", "output_dir", "run_name", "pretrained", "teacher_pretrained", "stage_weights", "resume")
+
+logger = logging.getLogger(__name__)
+
+
+def release(run: str, bundle: str, overwrite: bool = False) -> None:
+    """Make the best weights of a finished run the shipped ones of a bundle: models/model.pt and models/model.json.
+
+    They have to fit the network in the bundle's train.json (one size in configurations, metadata and weights), and to
+    stay below 25 MB, the Model Zoo's limit for one file. model.json says what they were trained on, with which options
+    and versions; paths of this machine are left out.
+
+    Example:
+        recon-monai release bundles/universal_varnet/eval/train-20260101-120000 --bundle bundles/universal_varnet
+
+    Args:
+        run: the run's folder.
+        bundle: the bundle's folder.
+        overwrite: replace the weights that are shipped now.
+    """
+    import torch
+    from monai.bundle import ConfigParser
+
+    from recon_monai.data import atomic_path
+    from recon_monai.engines.runs import FINISHED
+    from recon_monai.networks import adopt_anatomies, load_weights
+
+    source, root = Path(str(run)), Path(str(bundle))
+    for file in (FINISHED, "run.json", "model.pt", "model.json"):
+        if not (source / file).is_file():
+            raise FileNotFoundError(f"{source / file}: there is no such file, expected the folder of a finished run")
+    parser = ConfigParser()
+    parser.read_config(str(root / "configs" / "train.json"))
+    parser["anatomies"] = ["any"]
+    network = parser.get_parsed_content("network_def")
+    load_weights(adopt_anatomies(network, source / "model.pt"), source / "model.pt")
+    target = root / "models" / "model.pt"
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{target} exists already; give --overwrite to replace it")
+    size = (source / "model.pt").stat().st_size
+    if size > _LIMIT:
+        raise ValueError(f"{source / 'model.pt'} has {size / 1e6:.1f} MB, expected at most {_LIMIT / 1e6:.0f} MB")
+    target.parent.mkdir(exist_ok=True)
+    with atomic_path(target) as temporary:
+        torch.save(network.state_dict(), temporary)
+    record = {**json.loads((source / "model.json").read_text()), "training": _training(source)}
+    with atomic_path(target.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    logger.info("%s: %.1f MB, %s", target, size / 1e6, ", ".join(getattr(network, "anatomies", ())) or "one network")
+
+
+def _training(source: Path) -> dict[str, Any]:
+    """How a run was trained, without the paths of the machine it ran on."""
+    from recon_monai.engines.command_line import overrides
+
+    record = json.loads((source / "run.json").read_text())
+    options = {name: value for name, value in overrides(record["command"]).items() if name not in _PLACES}
+    return {
+        "options": options,
+        "epochs": json.loads((source / "finished.json").read_text())["epochs"],
+        "data": {key: record["data"][key] for key in ("files", "fingerprint")},
+        "versions": record["versions"],
+        "git_revision": record["git_revision"],
+    }

@@ -1,0 +1,89 @@
+"""`recon-monai release`: from a run's folder to the weights that a bundle ships."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from recon_monai.cli import main
+from recon_monai.networks import UniversalVarNet, VarNet
+
+SIZES = {"num_cascades": 1, "channels": 2, "sensitivity_channels": 2, "pools": 2}
+PART = {"channels": 2, "pools": 2}
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "bundle"
+    (folder / "configs").mkdir(parents=True)
+    network = {
+        "_target_": "recon_monai.networks.UniversalVarNet",
+        "anatomies": "@anatomies",
+        "num_cascades": 1,
+        "sensitivity_network": {"_target_": "recon_monai.networks.SensitivityNetwork", **PART},
+        "refinement": {"_target_": "recon_monai.networks.NormUNet", "_mode_": "callable", **PART},
+    }
+    content = {"anatomies": "$anatomies_of(@train::dataset)", "network_def": network}
+    (folder / "configs" / "train.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    torch.manual_seed(0)
+    torch.save(UniversalVarNet(["brain", "heart"], **SIZES).state_dict(), folder / "model.pt")
+    (folder / "model.json").write_text(json.dumps({"anatomies": {"brain": 3, "heart": 4}, "epoch": 2}))
+    (folder / "finished.json").write_text(json.dumps({"epochs": 5}))
+    words = ["monai/bundle/__main__.py", "run", "training", "--config_file", "train.json", "--dataset_dir", "/home/me/data", "--omega", "0.5"]
+    record = {
+        "command": words,
+        "data": {"folders": ["/home/me/data"], "files": 7, "fingerprint": "0123"},
+        "versions": {"torch": "2"},
+        "git_revision": "abc",
+    }
+    (folder / "run.json").write_text(json.dumps(record))
+    return folder
+
+
+def failure(caplog: pytest.LogCaptureFixture, *words: object) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(["release", *map(str, words)])
+    assert ended.value.code == 1
+    return caplog.records[-1].getMessage()
+
+
+def test_weights_and_where_they_come_from(bundle: Path, run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        main(["release", str(run), "--bundle", str(bundle)])
+    assert "brain, heart" in caplog.text
+    shipped = torch.load(bundle / "models" / "model.pt", weights_only=True)
+    trained = torch.load(run / "model.pt", weights_only=True)
+    assert shipped.keys() == trained.keys()
+    assert all(torch.equal(shipped[name], trained[name]) for name in trained)
+    text = (bundle / "models" / "model.json").read_text()
+    assert "/home" not in text
+    record = json.loads(text)
+    assert (record["anatomies"], record["epoch"]) == ({"brain": 3, "heart": 4}, 2)
+    assert record["training"]["options"] == {"omega": 0.5}
+    assert record["training"]["epochs"] == 5
+    assert record["training"]["data"] == {"files": 7, "fingerprint": "0123"}
+
+
+def test_what_is_shipped_is_replaced_only_if_told_so(bundle: Path, run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    main(["release", str(run), "--bundle", str(bundle)])
+    assert "give --overwrite to replace it" in failure(caplog, run, "--bundle", bundle)
+    main(["release", str(run), "--bundle", str(bundle), "--overwrite"])
+
+
+def test_unfinished_runs_and_other_sizes_are_refused(bundle: Path, run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    torch.save(VarNet(**{**SIZES, "num_cascades": 2}).state_dict(), run / "model.pt")
+    assert "num_cascades=2, the network has num_cascades=1" in failure(caplog, run, "--bundle", bundle)
+    (run / "finished.json").unlink()
+    assert "expected the folder of a finished run" in failure(caplog, run, "--bundle", bundle)
+    assert not (bundle / "models").exists()
