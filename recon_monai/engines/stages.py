@@ -8,6 +8,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,11 +113,15 @@ class TrainingStages:
             network: the network of the run; one without a classifier stays as it is.
 
         Raises:
-            ValueError: if that stage is not finished, or its weights do not fit.
+            ValueError: if a stage that the student needs is not finished, or the classifier's weights do not fit.
         """
         if not isinstance(network, UniversalVarNet):
             return
-        weights = self._weights(_CLASSIFIER)
+        if STUDENT in self.selected and not self.dry_run:
+            for name in self.names[:-1]:
+                if self._finished(name) is None:
+                    raise ValueError(self._missing(name))
+        weights = self._finished(_CLASSIFIER) if STUDENT in self.selected else None
         if weights is not None:
             load_weights(network.classifier, weights)
         network.classifier.requires_grad_(False)
@@ -128,26 +133,28 @@ class TrainingStages:
             make: makes an untrained one.
 
         Returns:
-            One for each anatomy, by its name; untrained ones, for the form, where the student is not to be trained.
+            One for each anatomy, by its name. One whose stage is not finished can be looked at, and raises ValueError
+            when it is called; in a dry run it can be called, too.
 
         Raises:
-            ValueError: if such a stage is not finished, or its weights do not fit.
+            ValueError: if weights do not fit.
         """
         found: dict[str, nn.Module] = {}
         for name in self.names:
             if name.startswith(_TEACHER):
-                network, weights = make(), self._weights(name)
-                found[name.removeprefix(_TEACHER)] = network if weights is None else load_weights(network, weights)
+                network = found[name.removeprefix(_TEACHER)] = make()
+                weights = self._finished(name) if STUDENT in self.selected else None
+                if weights is not None:
+                    load_weights(network, weights)
+                elif not self.dry_run:
+                    network.register_forward_pre_hook(partial(self._refuse, name))
         return found
 
-    def _weights(self, name: str) -> str | None:
-        """File of a stage's weights; None where nothing is trained that needs them."""
-        if STUDENT not in self.selected:
-            return None
-        found = self._finished(name)
-        if found is not None or self.dry_run:
-            return found
-        raise ValueError(
+    def _refuse(self, name: str, *_: Any) -> None:
+        raise ValueError(self._missing(name))
+
+    def _missing(self, name: str) -> str:
+        return (
             f"the student needs the stage {name}, and no finished one has these settings and data"
             f"{self._nearest(name)}; add it to --stages, or name its weights by --stage_weights::{name}"
         )
@@ -174,7 +181,7 @@ class TrainingStages:
         return distributed.agree(self._find(name))
 
     def _find(self, name: str) -> str | None:
-        if not distributed.is_main():
+        if not distributed.is_main() or not self._known_files():
             return None
         expected = self._expected(name)
         for folder in self._candidates(name):
@@ -194,7 +201,7 @@ class TrainingStages:
 
     def _nearest(self, name: str) -> str:
         """What is different in the newest finished run of a stage."""
-        for folder in self._candidates(name):
+        for folder in self._candidates(name) if self._known_files() else ():
             recorded = _recorded(folder)
             if recorded is not None:
                 return f" (in {folder} {first_difference(self._expected(name), recorded)})"
@@ -226,9 +233,13 @@ class TrainingStages:
             )
             workflow.run()
 
+    def _known_files(self) -> list[str]:
+        """The configuration files of the run; none where it is not run by a command."""
+        return [str(file) for file in (self._files or configuration_files())]
+
     def _command(self, name: str, resume: bool) -> list[str]:
         """The command that runs a stage by itself."""
-        files = [str(file) for file in (self._files or configuration_files())]
+        files = self._known_files()
         if not files:
             raise ValueError(
                 "the stages run by the configuration files of the command, and there is no command; give config_files, "
