@@ -15,7 +15,7 @@ _PLACES = ("dataset_dir", "output_dir", "run_name", "pretrained", "teacher_pretr
 logger = logging.getLogger(__name__)
 
 
-def release(run: str, bundle: str, overwrite: bool = False) -> None:
+def release(run: str, bundle: str, classifier: str | None = None, overwrite: bool = False) -> None:
     """Make the best weights of a finished run the shipped ones of a bundle: models/model.pt and models/model.json.
 
     They have to fit the network in the bundle's train.json (one size in configurations, metadata and weights), and to
@@ -28,6 +28,8 @@ def release(run: str, bundle: str, overwrite: bool = False) -> None:
     Args:
         run: the run's folder.
         bundle: the bundle's folder.
+        classifier: folder of a finished run of train_classifier.json; its classifier takes the place of the run's own,
+            which nothing else in the network depends on.
         overwrite: replace the weights that are shipped now.
     """
     import torch
@@ -38,14 +40,17 @@ def release(run: str, bundle: str, overwrite: bool = False) -> None:
     from recon_monai.networks import adopt_anatomies, load_weights
 
     source, root = Path(str(run)), Path(str(bundle))
-    for file in (FINISHED, "run.json", "model.pt", "model.json"):
-        if not (source / file).is_file():
-            raise FileNotFoundError(f"{source / file}: there is no such file, expected the folder of a finished run")
+    folders = [source, *([Path(str(classifier))] if classifier else [])]
+    for path in (folder / file for folder in folders for file in (FINISHED, "run.json", "model.pt", "model.json")):
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: there is no such file, expected the folder of a finished run")
     parser = ConfigParser()
     parser.read_config(str(root / "configs" / "train.json"))
     parser["anatomies"] = ["any"]
     network = parser.get_parsed_content("network_def")
     load_weights(adopt_anatomies(network, source / "model.pt"), source / "model.pt")
+    if classifier:
+        load_weights(network.classifier, folders[1] / "model.pt")
     target = root / "models" / "model.pt"
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} exists already; give --overwrite to replace it")
@@ -56,6 +61,8 @@ def release(run: str, bundle: str, overwrite: bool = False) -> None:
     with atomic_path(target) as temporary:
         torch.save(network.state_dict(), temporary)
     record = {**json.loads((source / "model.json").read_text()), "training": _training(source)}
+    if classifier:
+        record["classifier_training"] = _training(folders[1])
     with atomic_path(target.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     logger.info("%s: %.1f MB, %s", target, size / 1e6, ", ".join(getattr(network, "anatomies", ())) or "one network")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from recon_monai.cli import main
-from recon_monai.networks import UniversalVarNet, VarNet
+from recon_monai.networks import AnatomyClassifier, UniversalVarNet, VarNet
 
 SIZES = {"num_cascades": 1, "channels": 2, "sensitivity_channels": 2, "pools": 2}
 PART = {"channels": 2, "pools": 2}
@@ -40,7 +40,17 @@ def run(tmp_path: Path) -> Path:
     torch.save(UniversalVarNet(["brain", "heart"], **SIZES).state_dict(), folder / "model.pt")
     (folder / "model.json").write_text(json.dumps({"anatomies": {"brain": 3, "heart": 4}, "epoch": 2}))
     (folder / "finished.json").write_text(json.dumps({"epochs": 5}))
-    words = ["monai/bundle/__main__.py", "run", "training", "--config_file", "train.json", "--dataset_dir", "/home/me/data", "--omega", "0.5"]
+    words = [
+        "monai/bundle/__main__.py",
+        "run",
+        "training",
+        "--config_file",
+        "train.json",
+        "--dataset_dir",
+        "/home/me/data",
+        "--omega",
+        "0.5",
+    ]
     record = {
         "command": words,
         "data": {"folders": ["/home/me/data"], "files": 7, "fingerprint": "0123"},
@@ -79,6 +89,28 @@ def test_what_is_shipped_is_replaced_only_if_told_so(bundle: Path, run: Path, ca
     main(["release", str(run), "--bundle", str(bundle)])
     assert "give --overwrite to replace it" in failure(caplog, run, "--bundle", bundle)
     main(["release", str(run), "--bundle", str(bundle), "--overwrite"])
+
+
+def test_another_classifier(bundle: Path, run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    other = tmp_path / "classifier"
+    assert "expected the folder of a finished run" in failure(
+        caplog, run, "--bundle", bundle, "--classifier", tmp_path / "none"
+    )
+    other.mkdir()
+    for name in ("model.json", "finished.json", "run.json"):
+        (other / name).write_text((run / name).read_text())
+    torch.manual_seed(1)
+    classifier = AnatomyClassifier(2)
+    torch.save(classifier.state_dict(), other / "model.pt")
+    main(["release", str(run), "--bundle", str(bundle), "--classifier", str(other)])
+    shipped = torch.load(bundle / "models" / "model.pt", weights_only=True)
+    trained = torch.load(run / "model.pt", weights_only=True)
+    for name, value in trained.items():
+        part, _, key = name.partition(".")
+        expected = classifier.state_dict()[key] if part == "classifier" else value
+        assert torch.equal(shipped[name], expected)
+    record = json.loads((bundle / "models" / "model.json").read_text())
+    assert record["classifier_training"]["epochs"] == 5
 
 
 def test_unfinished_runs_and_other_sizes_are_refused(bundle: Path, run: Path, caplog: pytest.LogCaptureFixture) -> None:
