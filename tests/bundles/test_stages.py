@@ -147,7 +147,7 @@ def test_dry_run_plans_every_stage(checkout, data, runs):
 
 def test_two_processes_run_all_stages(checkout, data, runs):
     files = f"['{CONFIG}', '{CONFIGS}/multi_gpu_train.json']"
-    options = {**OPTIONS, "dataset_dir": data, "seed": 7, "run_name": "two-stages", "teacher_epochs": 1, "max_epochs": 1}
+    options = {**OPTIONS, "dataset_dir": data, "seed": 7, "run_name": "two-stages"}
     done = start_bundle("training", files, checkout, options, launcher=TORCHRUN)
     assert done.returncode == 0, done.stdout[-4000:]
     assert json.loads((runs / "two-stages" / "run.json").read_text())["processes"] == 2
