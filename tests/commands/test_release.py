@@ -47,13 +47,13 @@ def run(tmp_path: Path) -> Path:
         "--config_file",
         "train.json",
         "--dataset_dir",
-        "/home/me/data",
+        "/data/mine",
         "--omega",
         "0.5",
     ]
     record = {
         "command": words,
-        "data": {"folders": ["/home/me/data"], "files": 7, "fingerprint": "0123"},
+        "data": {"folders": ["/data/mine"], "files": 7, "fingerprint": "0123"},
         "versions": {"torch": "2"},
         "git_revision": "abc",
     }
@@ -77,7 +77,7 @@ def test_weights_and_where_they_come_from(bundle: Path, run: Path, caplog: pytes
     assert shipped.keys() == trained.keys()
     assert all(torch.equal(shipped[name], trained[name]) for name in trained)
     text = (bundle / "models" / "model.json").read_text()
-    assert "/home" not in text
+    assert "/data/mine" not in text
     record = json.loads(text)
     assert (record["anatomies"], record["epoch"]) == ({"brain": 3, "heart": 4}, 2)
     assert record["training"]["options"] == {"omega": 0.5}

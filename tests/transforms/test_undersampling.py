@@ -125,7 +125,7 @@ def test_zero_padded_edges_are_not_sampled():
     assert max(columns(result)) < 50
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_epochs_reach_the_workers(workers):
     """Also workers that were started in an earlier epoch."""
     transform = Compose([Compose([Undersampled(MASK, random=True)])])
