@@ -12,6 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from recon_monai import distributed
+from recon_monai.handlers.metric_names import metric_prefix
 from recon_monai.handlers.volume_metrics import merge_rows
 from recon_monai.handlers.volumes import VolumeKey, number
 
@@ -119,10 +120,7 @@ class ClassificationMetrics(DecisionHandler):
         Raises:
             ValueError: if the name does not end with ``log_likelihood``.
         """
-        name = self._KEY if name is None else name
-        if not name.endswith(self._KEY):
-            raise ValueError(f"attached as {name!r}, but the key metric is {self._KEY!r}; the name must end with it")
-        self._prefix = name[: -len(self._KEY)]
+        self._prefix = metric_prefix(name, self._KEY)
         super().attach(engine)
 
     def finish(self, engine: Engine, rows: Sequence[dict[str, Any]]) -> None:

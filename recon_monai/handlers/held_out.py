@@ -11,6 +11,7 @@ from ignite.engine import Engine, Events
 
 from recon_monai import distributed
 from recon_monai.engines.self_supervision import held_out_samples
+from recon_monai.handlers.metric_names import metric_prefix
 from recon_monai.handlers.volume_metrics import merge_rows
 from recon_monai.handlers.volumes import number
 from recon_monai.losses import HeldOutLoss
@@ -48,10 +49,7 @@ class HeldOutMetrics:
         Raises:
             ValueError: if the name does not end with ``held_out``.
         """
-        name = self._KEY if name is None else name
-        if not name.endswith(self._KEY):
-            raise ValueError(f"attached as {name!r}, but the key metric is {self._KEY!r}; the name must end with it")
-        self._prefix = name[: -len(self._KEY)]
+        self._prefix = metric_prefix(name, self._KEY)
         engine.add_event_handler(Events.EPOCH_STARTED, lambda _: self._rows.clear())
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._complete)

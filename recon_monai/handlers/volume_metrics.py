@@ -14,6 +14,7 @@ from ignite.engine import Engine
 from torch import Tensor
 
 from recon_monai import distributed
+from recon_monai.handlers.metric_names import metric_prefix
 from recon_monai.handlers.volumes import CollectedVolume, Incomplete, MeasuringHandler, group_name
 
 __all__ = ["VolumeMetrics", "call_metric", "merge_rows"]
@@ -79,10 +80,7 @@ class VolumeMetrics(MeasuringHandler):
         Raises:
             ValueError: if the name does not end with the key.
         """
-        name = self.key if name is None else name
-        if not name.endswith(self.key):
-            raise ValueError(f"attached as {name!r}, but the key metric is {self.key!r}; the name must end with it")
-        self._prefix = name[: -len(self.key)]
+        self._prefix = metric_prefix(name, self.key)
         super().attach(engine)
 
     def start(self, engine: Engine) -> None:
