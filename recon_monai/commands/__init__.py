@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from recon_monai.commands.check import check
-from recon_monai.commands.import_weights import import_fastmri
+from recon_monai.commands.import_weights import import_dircn, import_fastmri
 from recon_monai.commands.prepare import prepare
 from recon_monai.commands.release import release
 from recon_monai.commands.repack import repack
 from recon_monai.commands.tune_baseline import tune_cg_sense, tune_l1_wavelet
 
-__all__ = ["COMMANDS", "check", "import_fastmri", "prepare", "release", "repack", "tune_cg_sense", "tune_l1_wavelet"]
+__all__ = [
+    "COMMANDS",
+    "check",
+    "import_dircn",
+    "import_fastmri",
+    "prepare",
+    "release",
+    "repack",
+    "tune_cg_sense",
+    "tune_l1_wavelet",
+]
 
 COMMANDS = {
     "check": check,
-    "import_weights": {"fastmri": import_fastmri},
+    "import_weights": {"dircn": import_dircn, "fastmri": import_fastmri},
     "prepare": prepare,
     "release": release,
     "repack": repack,

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["import_fastmri"]
+if TYPE_CHECKING:
+    import torch
+
+    from recon_monai.networks import DIRCN, VarNet
+
+__all__ = ["import_dircn", "import_fastmri"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +34,37 @@ def import_fastmri(file: str, *, output: str, overwrite: bool = False) -> None:
         output: the file for the weights, for example knee.pt.
         overwrite: replace files that exist.
     """
+    from recon_monai.networks import varnet_from_fastmri
+
+    _import(varnet_from_fastmri, file, output, overwrite)
+
+
+def import_dircn(file: str, *, output: str, overwrite: bool = False) -> None:
+    """Turn weights that the authors' own code of DIRCN wrote into weights for the bundle weighted_dircn.
+
+    Writes OUTPUT and, beside it, the sizes of the network as a configuration file, OUTPUT without its suffix and with
+    _network.json. Both go to the bundle together:
+
+        recon-monai import-weights dircn state_dict.pt --output dircn.pt
+        python -m monai.bundle run inference --ckpt dircn.pt --dataset_dir FOLDER
+            --config_file "['bundles/weighted_dircn/configs/inference.json', 'dircn_network.json']"
+
+    Args:
+        file: a state dict of DIRCN with concatenation or with weighted sums, with data consistency by lambda.
+        output: the file for the weights, for example dircn.pt.
+        overwrite: replace files that exist.
+    """
+    from recon_monai.networks import dircn_from_original
+
+    _import(dircn_from_original, file, output, overwrite)
+
+
+def _import(
+    convert: Callable[[dict[str, torch.Tensor]], VarNet | DIRCN], file: str, output: str, overwrite: bool
+) -> None:
     import torch
 
     from recon_monai.data import atomic_path
-    from recon_monai.networks import varnet_from_fastmri
     from recon_monai.networks.published import network_overlay, read_state_dict
 
     if isinstance(output, bool) or not isinstance(overwrite, bool):
@@ -41,7 +75,7 @@ def import_fastmri(file: str, *, output: str, overwrite: bool = False) -> None:
     if existing and not overwrite:
         raise ValueError(f"{' and '.join(existing)} exist(s) already; give --overwrite to replace, or another --output")
     try:
-        network = varnet_from_fastmri(read_state_dict(str(file))).float()
+        network = convert(read_state_dict(str(file))).float()
     except ValueError as error:
         raise ValueError(str(error) if str(file) in str(error) else f"{file}: {error}") from error
     overlay = {

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from recon_monai.networks.blocks import ASPIN, NormUNet, SensitivityNetwork, UNet, make_normalization
+from recon_monai.networks.blocks import (
+    ASPIN,
+    BottleneckBlock,
+    NormResXUNet,
+    NormUNet,
+    ResidualBlock,
+    ResXUNet,
+    SensitivityNetwork,
+    SqueezeExcitation,
+    UNet,
+    make_normalization,
+)
 from recon_monai.networks.features import FeatureTap
 from recon_monai.networks.files import read_torch_file
 from recon_monai.networks.nets import (
+    DIRCN,
     AddedOutput,
     AnatomyClassifier,
+    DIRCNCascade,
     Reconstruction,
     UniversalReconstruction,
     UniversalVarNet,
@@ -15,22 +28,36 @@ from recon_monai.networks.nets import (
     VarNetCascade,
     last_unet_output,
 )
-from recon_monai.networks.weights import adopt_anatomies, load_shared_weights, load_weights, varnet_from_fastmri
+from recon_monai.networks.weights import (
+    adopt_anatomies,
+    dircn_from_original,
+    load_shared_weights,
+    load_weights,
+    varnet_from_fastmri,
+)
 
 __all__ = [
     "ASPIN",
+    "DIRCN",
     "AddedOutput",
     "AnatomyClassifier",
+    "BottleneckBlock",
+    "DIRCNCascade",
     "FeatureTap",
+    "NormResXUNet",
     "NormUNet",
     "Reconstruction",
+    "ResXUNet",
+    "ResidualBlock",
     "SensitivityNetwork",
+    "SqueezeExcitation",
     "UNet",
     "UniversalReconstruction",
     "UniversalVarNet",
     "VarNet",
     "VarNetCascade",
     "adopt_anatomies",
+    "dircn_from_original",
     "last_unet_output",
     "load_shared_weights",
     "load_weights",

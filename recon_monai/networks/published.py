@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from recon_monai.networks.blocks import UNet
+from recon_monai.networks.blocks import ResXUNet, UNet
 from recon_monai.networks.files import read_torch_file
-from recon_monai.networks.nets import VarNet
+from recon_monai.networks.nets import DIRCN, VarNet
 
 __all__ = ["network_overlay", "read_state_dict"]
 
@@ -39,11 +40,12 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def network_overlay(network: VarNet) -> dict[str, int]:
+def network_overlay(network: VarNet | DIRCN) -> dict[str, Any]:
     """The sizes of a network as entries of a configuration file, to lay over those of the bundle.
 
     Args:
-        network: with `NormUNet` and `SensitivityNetwork` as parts.
+        network: with the parts that its bundle builds it of: `SensitivityNetwork`, with `NormUNet` (of a `VarNet`) or
+            `NormResXUNet` (of a `DIRCN`) in it and in the cascades.
 
     Returns:
         Value by id below ``network_def``.
@@ -51,13 +53,20 @@ def network_overlay(network: VarNet) -> dict[str, int]:
     Raises:
         ValueError: if the network has other parts.
     """
-    overlay = {"network_def::num_cascades": len(network.cascades)}
-    for part, name in (
-        ("refinement", "cascades.0.refinement.unet"),
-        ("sensitivity_network", "sensitivity_network.refinement.unet"),
-    ):
+    overlay = {f"network_def::{name}": value for name, value in network.architecture.items()}
+    if isinstance(network, DIRCN):
+        kind: type[UNet] | type[ResXUNet] = ResXUNet
+        sizes: tuple[str, ...] = ("channels", "groups", "se_ratio")
+        parts = {"refinement": "refinement", "sensitivity_network": "sensitivity_network::refinement"}
+    else:
+        kind, sizes = UNet, ("channels", "pools")
+        parts = {"refinement": "refinement", "sensitivity_network": "sensitivity_network"}
+    for part, identifier in parts.items():
+        name = "cascades.0.refinement.unet" if part == "refinement" else "sensitivity_network.refinement.unet"
         unet = network.get_submodule(name)
-        if not isinstance(unet, UNet):
-            raise ValueError(f"{name} is {type(unet).__name__}, expected UNet; only its sizes have ids in the bundle")
-        overlay |= {f"network_def::{part}::{size}": unet.architecture[size] for size in ("channels", "pools")}
+        if not isinstance(unet, kind):
+            raise ValueError(
+                f"{name} is {type(unet).__name__}, expected {kind.__name__}; only its sizes have ids in the bundle"
+            )
+        overlay |= {f"network_def::{identifier}::{size}": unet.architecture[size] for size in sizes}
     return overlay

@@ -7,17 +7,19 @@ import re
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
 from recon_monai.networks.architecture import RecordedModule, decode_record, encode_record, first_difference
-from recon_monai.networks.blocks import NormUNet, SensitivityNetwork
+from recon_monai.networks.blocks import NormResXUNet, NormUNet, SensitivityNetwork
 from recon_monai.networks.files import read_torch_file
-from recon_monai.networks.nets import UniversalVarNet, VarNet
+from recon_monai.networks.nets import DIRCN, UniversalVarNet, VarNet
+from recon_monai.networks.nets.dircn import Aggregation, DataConsistency
+from recon_monai.networks.original_dircn import ResXUNetSizes, find_sizes, rename
 
-__all__ = ["adopt_anatomies", "load_shared_weights", "load_weights", "varnet_from_fastmri"]
+__all__ = ["adopt_anatomies", "dircn_from_original", "load_shared_weights", "load_weights", "varnet_from_fastmri"]
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -62,11 +64,11 @@ def load_weights(network: NetworkT, source: str | os.PathLike[str] | Mapping[str
 
 
 def load_shared_weights(network: NetworkT, source: str | os.PathLike[str] | Mapping[str, torch.Tensor]) -> NetworkT:
-    """Start a network from weights, also one that knows anatomies from weights that do not.
+    """Start a network from weights of a smaller one, or one that knows anatomies from weights that do not.
 
     Weights of a `VarNet` are what all anatomies of a `UniversalVarNet` of its sizes share; the network computes what
     that one did, for every anatomy, until it is trained further. Weights of a `UniversalVarNet` give theirs to the
-    anatomies that both know.
+    anatomies that both know. Weights of a `DIRCN` of fewer cascades are what it grows from, see `DIRCN.grow`.
 
     Args:
         network: takes the weights, in place.
@@ -79,6 +81,8 @@ def load_shared_weights(network: NetworkT, source: str | os.PathLike[str] | Mapp
         ValueError: as `load_weights`.
         FileNotFoundError: if there is no such file.
     """
+    if isinstance(network, DIRCN):
+        return cast(NetworkT, _load_into_grown(network, source))
     if not isinstance(network, UniversalVarNet):
         return load_weights(network, source)
     _, weights = _read(source)
@@ -119,6 +123,21 @@ def adopt_anatomies(network: NetworkT, source: str | os.PathLike[str] | Mapping[
         names = record.get("anatomies")
         if names and tuple(names) != network.anatomies:
             network.set_anatomies(names)
+    return network
+
+
+def _load_into_grown(network: DIRCN, source: str | os.PathLike[str] | Mapping[str, torch.Tensor]) -> DIRCN:
+    _, weights = _read(source)
+    old = len({key.split(".")[1] for key in weights if key.startswith("cascades.")})
+    if not 1 <= old < len(network.cascades):
+        return load_weights(network, source)
+    new = tuple(f"cascades.{index}." for index in range(old, len(network.cascades)))
+    added = {key: value for key, value in network.state_dict().items() if key.startswith(new)}
+    if "_extra_state" in weights:  # the rest of it is still compared
+        record = {**decode_record(weights["_extra_state"]), "num_cascades": len(network.cascades)}
+        added["_extra_state"] = encode_record(record)
+    load_weights(network, {**weights, **added})
+    network.start_as_copies(old)
     return network
 
 
@@ -209,3 +228,64 @@ def _from_fastmri_name(key: str, bottleneck: Mapping[str, int]) -> str:
     for pattern, replacement in _FASTMRI_NAMES:
         key = re.sub(pattern, replacement, key)
     return key.replace(".unet.conv.", f".unet.encoder.{bottleneck.get(key.split('.')[0])}.")
+
+
+def dircn_from_original(
+    state_dict: Mapping[str, torch.Tensor],
+    aggregation: Aggregation | None = None,
+    *,
+    data_consistency: DataConsistency = "soft",
+) -> DIRCN:
+    """Make the network that weights of the authors' own code of DIRCN belong to.
+
+    The weight of a sum that this code gives to the first cascade, too, is not used there and left out.
+
+    Args:
+        state_dict: weights under the authors' names (``sens_net.model.model...``, ``i_cascades.0.i_model.model...``).
+        aggregation: as of `DIRCN`. None: what the weights tell: ``"concat"`` if refinement networks take more than one
+            image, ``"sum"`` if cascades have a weight for it, else ``"none"``. ``"normalized_sum"`` takes the weights
+            of sums as ``w``, which have to be positive.
+        data_consistency: as of `DIRCN`; the weights do not tell.
+
+    Returns:
+        The network in the dtype of the weights, its sizes inferred from their shapes.
+
+    Raises:
+        ValueError: if weights are missing, unknown to DIRCN, or of another aggregation.
+    """
+    weights = rename(state_dict)
+    count = len({key.split(".")[1] for key in weights if key.startswith("cascades.")})
+    first, last, sensitivity = (
+        find_sizes(weights, f"{part}.refinement.unet")
+        for part in ("cascades.0", f"cascades.{max(0, count - 1)}", "sensitivity_network")
+    )
+    found = _original_aggregation(weights, last)
+    if aggregation not in {None, found, "normalized_sum" if found == "sum" else found} and count > 1:
+        raise ValueError(f"these weights belong to aggregation={found!r}, not {aggregation!r}.")
+    weights.pop("cascades.0.aggregation_weight", None)
+    network = DIRCN(
+        count,
+        aggregation=aggregation or found,
+        interconnections=last.interconnections,
+        data_consistency=data_consistency,
+        refinement=partial(NormResXUNet, first.channels, first.groups, first.se_ratio),
+        sensitivity_network=SensitivityNetwork(
+            refinement=NormResXUNet(sensitivity.channels, sensitivity.groups, sensitivity.se_ratio), calibration="run"
+        ),
+    ).to(next(iter(weights.values())).dtype)
+    if aggregation == "normalized_sum":
+        weights |= {k: _inverse_softplus(k, v) for k, v in weights.items() if k.endswith(".aggregation_weight")}
+    records = {key: value for key, value in network.state_dict().items() if key.endswith("_extra_state")}
+    return load_weights(network, {**weights, **records})
+
+
+def _original_aggregation(weights: Mapping[str, torch.Tensor], last: ResXUNetSizes) -> Aggregation:
+    if last.images > 1:
+        return "concat"
+    return "sum" if any(key.endswith(".aggregation_weight") for key in weights) else "none"
+
+
+def _inverse_softplus(name: str, weight: torch.Tensor) -> torch.Tensor:
+    if not bool((weight > 0).all()):
+        raise ValueError(f"{name} is {weight.tolist()}, expected positive weights for a normalized sum; use 'sum'.")
+    return weight + torch.log(-torch.expm1(-weight))

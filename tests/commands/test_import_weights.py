@@ -1,4 +1,4 @@
-"""`recon-monai import-weights fastmri`: golden values through files, bundle configuration and command line."""
+"""`recon-monai import-weights`: golden values through files, bundle configuration and command line."""
 
 from __future__ import annotations
 
@@ -178,3 +178,35 @@ def test_networks_of_other_parts_have_no_overlay() -> None:
     network.cascades[0].refinement.unet = torch.nn.Identity()
     with pytest.raises(ValueError, match=r"cascades\.0\.refinement\.unet is Identity, expected UNet"):
         network_overlay(network)
+
+
+@pytest.mark.parametrize("name", ["dircn_concat", "dircn_weighted"])
+def test_imported_dircn_reconstructs_as_its_authors_do(name: str, tmp_path: Path) -> None:
+    with np.load(ROOT / "tests" / "fixtures" / f"{name}.npz") as file:
+        arrays = {key: torch.from_numpy(file[key]) for key in file.files if not key.startswith("config/")}
+    weights = {key.removeprefix("state_dict/"): value for key, value in arrays.items() if key.startswith("state_dict/")}
+    torch.save(weights, tmp_path / "published.pt")
+    main(["import-weights", "dircn", str(tmp_path / "published.pt"), "--output", str(tmp_path / "dircn.pt")])
+
+    overlay = json.loads((tmp_path / "dircn_network.json").read_text())
+    parser = ConfigParser(
+        {
+            "network_def": {
+                "_target_": "recon_monai.networks.DIRCN",
+                "refinement": {"_target_": "recon_monai.networks.NormResXUNet", "_mode_": "callable"},
+                "sensitivity_network": {
+                    "_target_": "recon_monai.networks.SensitivityNetwork",
+                    "refinement": {"_target_": "recon_monai.networks.NormResXUNet"},
+                    "calibration": "run",
+                },
+            }
+        }
+    )
+    for identifier, value in overlay.items():
+        if not identifier.startswith("_"):
+            parser[identifier] = value
+    network = load_weights(parser.get_parsed_content("network_def"), tmp_path / "dircn.pt").eval()
+    with torch.no_grad():
+        image = network(arrays["kspace"].to(torch.complex64), arrays["mask"])[:, 0]
+    expected = arrays["reconstruction"]
+    assert float(torch.linalg.vector_norm(image - expected) / torch.linalg.vector_norm(expected)) < 1e-5

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from recon_monai.networks.blocks.aspin import ASPIN
 from recon_monai.networks.blocks.fused import normalize_and_activate
-from recon_monai.networks.blocks.normalization import InstanceNorm, make_normalization
+from recon_monai.networks.blocks.normalization import AffineInstanceNorm, InstanceNorm, make_normalization
+from recon_monai.networks.blocks.res_xunet import NormResXUNet, ResXUNet
+from recon_monai.networks.blocks.residual import BottleneckBlock, ResidualBlock
 from recon_monai.networks.blocks.sensitivity import SensitivityNetwork
+from recon_monai.networks.blocks.squeeze_excitation import SqueezeExcitation
 from recon_monai.networks.blocks.unet import AspinPlacement, ConvBlock, NormUNet, UNet, UpsampleBlock
 
 __all__ = [
     "ASPIN",
+    "AffineInstanceNorm",
     "AspinPlacement",
+    "BottleneckBlock",
     "ConvBlock",
     "InstanceNorm",
+    "NormResXUNet",
     "NormUNet",
+    "ResXUNet",
+    "ResidualBlock",
     "SensitivityNetwork",
+    "SqueezeExcitation",
     "UNet",
     "UpsampleBlock",
     "make_normalization",

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from recon_monai.networks.blocks.aspin import ASPIN
 from recon_monai.networks.blocks.normalization import InstanceNorm
 
-__all__ = ["normalize_and_activate"]
+__all__ = ["as_rows", "normalize_and_activate", "normalize_rows"]
 
 # From this number of channels on, kernels that go from pixel to pixel are as fast as those along rows of pixels.
 _WIDE = 32
@@ -98,8 +98,8 @@ class _OnRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, features: torch.Tensor, eps: float, negative_slope: float) -> torch.Tensor:
-        scale = _normalize_rows(features, eps)
-        F.leaky_relu_(_rows(features), negative_slope)
+        scale = normalize_rows(features, eps)
+        F.leaky_relu_(as_rows(features), negative_slope)
         ctx.mark_dirty(features)
         ctx.save_for_backward(features, scale)
         ctx.negative_slope = negative_slope
@@ -111,8 +111,8 @@ class _OnRows(torch.autograd.Function):
         activated, scale = ctx.saved_tensors
         batch, channels, height, width = activated.shape
         result = torch.empty_like(activated)
-        rows, through = _rows(activated), _rows(result)
-        incoming = _rows(gradient.contiguous(memory_format=torch.channels_last))
+        rows, through = as_rows(activated), as_rows(result)
+        incoming = as_rows(gradient.contiguous(memory_format=torch.channels_last))
         sums = rows.new_empty(2, batch, width * channels)
         # The slopes cancel: gradient of normalized * normalized = gradient of activated * activated.
         scratch = incoming * rows
@@ -135,11 +135,11 @@ class _AffineOnRows(torch.autograd.Function):
         ctx: Any, features: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor, eps: float, negative_slope: float
     ) -> torch.Tensor:
         # The input's memory takes the normalized features; nothing else needs it (a convolution keeps its input only).
-        scale = _normalize_rows(features, eps)
+        scale = normalize_rows(features, eps)
         result = torch.empty_like(features)
         wide_gamma, wide_beta = (values.repeat(1, features.shape[3])[:, None] for values in (gamma, beta))
-        torch.addcmul(wide_beta, _rows(features), wide_gamma, out=_rows(result))
-        F.leaky_relu_(_rows(result), negative_slope)
+        torch.addcmul(wide_beta, as_rows(features), wide_gamma, out=as_rows(result))
+        F.leaky_relu_(as_rows(result), negative_slope)
         ctx.save_for_backward(features, result, scale * wide_gamma)
         ctx.negative_slope = negative_slope
         return result
@@ -150,10 +150,10 @@ class _AffineOnRows(torch.autograd.Function):
         normalized, activated, factor = ctx.saved_tensors
         batch, channels, height, width = activated.shape
         result = torch.empty_like(activated)
-        rows, through = _rows(normalized), _rows(result)
-        incoming = _rows(gradient.contiguous(memory_format=torch.channels_last))
+        rows, through = as_rows(normalized), as_rows(result)
+        incoming = as_rows(gradient.contiguous(memory_format=torch.channels_last))
         torch.ops.aten.leaky_relu_backward.grad_input(
-            incoming, _rows(activated), ctx.negative_slope, True, grad_input=through
+            incoming, as_rows(activated), ctx.negative_slope, True, grad_input=through
         )
         sums = rows.new_empty(2, batch, width * channels)
         torch.sum(through * rows, dim=1, out=sums[0])
@@ -167,9 +167,9 @@ class _AffineOnRows(torch.autograd.Function):
         return result, to_gamma, to_beta, None, None
 
 
-def _normalize_rows(features: torch.Tensor, eps: float) -> torch.Tensor:
+def normalize_rows(features: torch.Tensor, eps: float) -> torch.Tensor:
     """Bring each channel of each sample to mean 0 and variance 1, in place; return what it was multiplied with."""
-    rows, channels, width = _rows(features), features.shape[1], features.shape[3]
+    rows, channels, width = as_rows(features), features.shape[1], features.shape[3]
     moments = [_moments(sample, channels) for sample in rows]
     scale = (torch.stack([variance for _, variance in moments]) + eps).rsqrt_()
     shift = torch.stack([mean for mean, _ in moments]).mul_(scale).neg_()
@@ -178,7 +178,7 @@ def _normalize_rows(features: torch.Tensor, eps: float) -> torch.Tensor:
     return scale
 
 
-def _rows(features: torch.Tensor) -> torch.Tensor:
+def as_rows(features: torch.Tensor) -> torch.Tensor:
     """View channels-last features ``(B, C, H, W)`` as ``(B, H, W * C)``."""
     return features.permute(0, 2, 3, 1).flatten(2)
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from recon_monai.networks.blocks.aspin import ASPIN
 
-__all__ = ["InstanceNorm", "make_normalization"]
+__all__ = ["AffineInstanceNorm", "InstanceNorm", "make_normalization"]
 
 
 class InstanceNorm(nn.Module):
@@ -48,6 +48,38 @@ class InstanceNorm(nn.Module):
     def extra_repr(self) -> str:
         """Describe the layer in the printed network."""
         return f"{self.channels}, eps={self.eps}"
+
+
+class AffineInstanceNorm(nn.Module):
+    """Instance normalization with a learned scale and shift for each channel.
+
+    The arithmetic of ``torch.nn.InstanceNorm2d(channels, affine=True)``; see `InstanceNorm`.
+
+    Args:
+        channels: number of channels.
+        eps: added to the variance.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Normalize features.
+
+        Args:
+            features: shape ``(B, channels, H, W)``.
+
+        Returns:
+            A new tensor of the same shape, contiguous.
+        """
+        return torch.group_norm(features.contiguous(), len(self.weight), self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """Describe the layer in the printed network."""
+        return f"{len(self.weight)}, eps={self.eps}"
 
 
 _PLAIN: dict[str, Callable[[int], nn.Module]] = {"instance": InstanceNorm}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from recon_monai.networks.architecture import RecordedModule
@@ -28,6 +29,8 @@ class SensitivityNetwork(RecordedModule):
     Args:
         channels: width of the U-Net at full resolution.
         pools: number of poolings.
+        refinement: network in place of ``NormUNet(channels, pools, ...)``, from the complex image of a coil
+            ``(N, 1, H, W)`` to its map of the same shape.
         calibration: rule that finds the calibration lines, see `recon_monai.physics.calibration_mask`.
         coil_chunk: most coil images that pass the U-Net at once. None: the number that a CPU is fastest with (as many
             as make up 2**19 pixels, with checkpointing 2**18, at least one), all on other devices. Small chunks with
@@ -42,6 +45,7 @@ class SensitivityNetwork(RecordedModule):
         channels: int = 4,
         pools: int = 4,
         *,
+        refinement: nn.Module | None = None,
         calibration: CalibrationRule = "fastmri",
         coil_chunk: int | None = None,
         normalization: str = "instance",
@@ -54,7 +58,7 @@ class SensitivityNetwork(RecordedModule):
         self.architecture = {"calibration": calibration}
         self.calibration = calibration
         self.coil_chunk = coil_chunk
-        self.refinement = NormUNet(
+        self.refinement = refinement or NormUNet(
             channels,
             pools,
             normalization=normalization,

@@ -17,6 +17,15 @@ from recon_monai.networks.architecture import RecordedModule
 from recon_monai.networks.blocks.aspin import ASPIN
 from recon_monai.networks.blocks.fused import normalize_and_activate
 from recon_monai.networks.blocks.normalization import make_normalization
+from recon_monai.networks.blocks.standardization import (
+    as_channels,
+    as_complex,
+    crop,
+    pad,
+    padding_to,
+    restore,
+    standardize,
+)
 from recon_monai.networks.precision import full_precision
 
 __all__ = ["AspinPlacement", "ConvBlock", "NormUNet", "UNet", "UpsampleBlock"]
@@ -311,25 +320,12 @@ class NormUNet(nn.Module):
             Complex, of the same shape and dtype.
         """
         with full_precision(image):
-            parts = torch.view_as_real(image[:, 0]).permute(0, 3, 1, 2)
-            mean = parts.mean(dim=(-2, -1), keepdim=True)
-            centered = parts - mean
-            variance = centered.square().sum(dim=(-2, -1), keepdim=True) / max(1, parts[0, 0].numel() - 1)
-            constant = variance == 0
-            divisor = torch.where(constant, torch.ones_like(variance), variance).sqrt()
-            left, right, top, bottom = padding = self._padding(*image.shape[-2:])
-            normalized = centered / divisor
+            channels = as_channels(image)
+            normalized, statistics = standardize(channels)
+            padding = padding_to(self.multiple, *image.shape[-2:])
             if self.aspin is not None:
                 normalized = self.aspin(normalized, anatomy)
-            padded = F.pad(normalized, padding) if any(padding) else normalized
+            padded = pad(normalized, padding)
         refined = self.unet(padded, anatomy)
         with full_precision(image):
-            height, width = refined.shape[-2:]
-            cropped = refined[..., top : height - bottom, left : width - right].to(parts.dtype)
-            restored = torch.addcmul(mean, cropped, divisor.masked_fill(constant, 0))
-            return torch.view_as_complex(restored.permute(0, 2, 3, 1).contiguous())[:, None]
-
-    def _padding(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Left, right, top and bottom padding; of an odd number the larger half goes right and to the bottom."""
-        columns, rows = -width % self.multiple, -height % self.multiple
-        return columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
+            return as_complex(restore(crop(refined, padding).to(channels.dtype), statistics))
