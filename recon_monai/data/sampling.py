@@ -55,6 +55,7 @@ class SliceBatchSampler(Sampler[list[int]]):
         world_size: number of processes; of the running process group by default.
 
     Attributes:
+        accumulation_steps: may be changed between epochs.
         epoch: the epoch whose order is drawn; set it before an epoch's first batch.
         start: batches of this process to leave out at the beginning of the next pass, for runs that continue in the
             middle of an epoch; 0 again after that pass began.

@@ -79,7 +79,9 @@ def plan_training(
     frequent = Counter(cost.values()).most_common(1)[0][0]
     typical = next(index for index, value in cost.items() if value == frequent)
     largest = max(cost, key=lambda index: cost[index])
-    before = copy.deepcopy((trainer.network.state_dict(), trainer.optimizer.state_dict()))
+    changed = (trainer.network, trainer.optimizer, trainer.loss_function)  # a loss may have a state, too
+    parts = [part for part in changed if hasattr(part, "state_dict")]
+    before = copy.deepcopy([part.state_dict() for part in parts])
     state = copy.copy(trainer.state.__dict__)
     try:
         seconds_read, batch = _timed(lambda: _collated(trainer, train, batches[typical]), 1)
@@ -90,8 +92,8 @@ def plan_training(
         peak = _peak_bytes(trainer.state.device)
         seconds_validate, _ = _timed(lambda: _validate(trainer, batch), 1)
     finally:
-        trainer.network.load_state_dict(before[0])
-        trainer.optimizer.load_state_dict(before[1])
+        for part, content in zip(parts, before, strict=True):
+            part.load_state_dict(content)
         trainer.state.__dict__.update(state)
     scale = sum(cost.values()) / frequent
     reading = scale * seconds_read / max(workers, 1)

@@ -23,7 +23,8 @@ class ReconstructionTrainer(SupervisedTrainer):
     """MONAI's ``SupervisedTrainer`` with what reconstruction needs and it lacks.
 
     * The loss gets each sample's data range, ``loss(prediction, target, data_range)``: SSIM is defined by the maximum
-      of the volume, which MONAI's ``loss(prediction, target)`` cannot carry.
+      of the volume, which MONAI's ``loss(prediction, target)`` cannot carry. A loss with an attribute ``batch_keys``
+      (names) also gets these entries of the batch, as keyword arguments.
     * Gradients are clipped by norm; MONAI has no argument for it.
     * Gradients of `accumulation_steps` batches, and of all processes, add up to the mean over their *slices*: the same
       as one large batch, also where batches differ in size. MONAI divides by the number of batches, and under DDP
@@ -35,7 +36,8 @@ class ReconstructionTrainer(SupervisedTrainer):
 
     Args:
         max_gradient_norm: clip the gradients' total 2-norm to this; None does not clip.
-        accumulation_steps: batches per update of the weights. The last update of an epoch may see fewer.
+        accumulation_steps: batches per update of the weights. The last update of an epoch may see fewer. Can be changed
+            later by `change_accumulation`.
         amp: use bfloat16 where the networks allow it.
         kwargs: as of ``monai.engines.SupervisedTrainer``.
 
@@ -53,19 +55,38 @@ class ReconstructionTrainer(SupervisedTrainer):
     ) -> None:
         if accumulation_steps < 1:
             raise ValueError(f"accumulation_steps is {accumulation_steps}, expected at least 1")
-        super().__init__(**kwargs)
-        self.bfloat16 = amp
-        self.max_gradient_norm = max_gradient_norm
-        # MONAI's own accumulation is left at 1: its loop is not used
+        # before handlers are attached, which may change it; MONAI's own accumulation is left at 1: its loop is not used
         self.batches_per_step = accumulation_steps
         self._accumulated = 0
         self._seen: list[str] = []
+        super().__init__(**kwargs)
+        self.bfloat16 = amp
+        self.max_gradient_norm = max_gradient_norm
 
     @property
     def at_step_boundary(self) -> bool:
         """Whether the last batch ended with an update of the weights, so that no gradient is pending."""
         position = self.state.iteration % self.state.epoch_length
         return position == 0 or position % self.batches_per_step == 0
+
+    def change_accumulation(self, accumulation_steps: int) -> None:
+        """Accumulate another number of batches from the next epoch on; the batch sampler is to be told as well.
+
+        Args:
+            accumulation_steps: batches per update of the weights.
+
+        Raises:
+            ValueError: if it is below 1.
+            RuntimeError: in the middle of an update or of an epoch.
+        """
+        if accumulation_steps < 1:
+            raise ValueError(f"accumulation_steps is {accumulation_steps}, expected at least 1")
+        if self._seen or (self.state.iteration and self.state.iteration % self.state.epoch_length):
+            raise RuntimeError(
+                f"iteration {self.state.iteration} is in the middle of an epoch, in which batches are shared out among "
+                "updates already; change the accumulation between epochs"
+            )
+        self.batches_per_step = accumulation_steps
 
     def _iteration(self, engine: ReconstructionTrainer, batchdata: dict[str, Any]) -> dict[str, Any]:
         """One batch; returns and stores ``image`` (k-space), ``label``, ``pred`` and ``loss``."""
@@ -145,15 +166,25 @@ class ReconstructionTrainer(SupervisedTrainer):
 
         Args:
             output: ``pred`` and ``label``, ``(B, 1, h, w)``.
-            batchdata: the batch, with ``maximum`` ``(B,)``, each sample's data range.
+            batchdata: the batch, with ``maximum`` ``(B,)``, each sample's data range, and what the loss names in
+                ``batch_keys``.
 
         Returns:
             A scalar.
 
         Raises:
-            ValueError: if the batch has no targets.
+            ValueError: if the batch has no targets, or lacks what the loss asks for.
         """
-        return self.loss_function(*self._supervision(output, batchdata))
+        supervision = self._supervision(output, batchdata)
+        wanted = getattr(self.loss_function, "batch_keys", ())
+        missing = [key for key in wanted if key not in batchdata]
+        if missing:
+            raise ValueError(
+                f"the loss asks for {missing} of the batch, which has only {sorted(batchdata)}; add the transform that "
+                "makes it to the training transforms, for zero_filled: ZeroFilledd after Undersampled"
+            )
+        further = {key: batchdata[key].to(supervision[0].device) for key in wanted}
+        return self.loss_function(*supervision, **further)
 
     def _supervision(self, output: dict[str, Any], batchdata: dict[str, Any]) -> tuple[Tensor, Tensor, Tensor]:
         """Prediction, target and data range of a batch."""

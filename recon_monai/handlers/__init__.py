@@ -8,11 +8,13 @@ from recon_monai.handlers.confusion import ConfusionReport
 from recon_monai.handlers.curves import CurveWriter
 from recon_monai.handlers.decisions import ClassificationMetrics
 from recon_monai.handlers.domain_check import DomainCheck
+from recon_monai.handlers.effective_batch import EffectiveBatchScheduler
 from recon_monai.handlers.epoch import EpochNotifier
 from recon_monai.handlers.feature_statistics import FeatureStatistics
 from recon_monai.handlers.held_out import HeldOutMetrics
 from recon_monai.handlers.image_panels import ImagePanels
 from recon_monai.handlers.new_anatomy import NewAnatomyOutput
+from recon_monai.handlers.plateau import PlateauLearningRate
 from recon_monai.handlers.progress import TrainingProgress
 from recon_monai.handlers.reconstruction_saver import ReconstructionSaver
 from recon_monai.handlers.record import RunRecord
@@ -28,6 +30,7 @@ __all__ = [
     "ConfusionReport",
     "CurveWriter",
     "DomainCheck",
+    "EffectiveBatchScheduler",
     "EpochNotifier",
     "FeatureStatistics",
     "FinalValidation",
@@ -37,6 +40,7 @@ __all__ = [
     "Interrupted",
     "MeasuringHandler",
     "NewAnatomyOutput",
+    "PlateauLearningRate",
     "ReconstructionSaver",
     "RunRecord",
     "StopSignals",

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -28,9 +28,23 @@ from recon_monai.networks import load_weights, read_torch_file
 __all__ = ["TrainingCheckpoint"]
 
 _FORMAT = 1
-_SCHEDULE = ("t_total", "warmup_steps", "cycles", "end_lr", "warmup_multiplier")
+_COSINE = ("t_total", "warmup_steps", "cycles", "end_lr", "warmup_multiplier")
+_PLATEAU = ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "min_lrs", "default_min_lr", "eps")
+_SCHEDULE = (*_COSINE, *_PLATEAU)
 
 logger = logging.getLogger(__name__)
+
+
+class Stateful(Protocol):
+    """Whatever has a state to save, be it a schedule or a loss."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Tensors, numbers, strings, and lists and dictionaries of them; empty if there is nothing to keep."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
+        """Take over a saved state."""
+        ...
 
 
 class TrainingCheckpoint:
@@ -44,7 +58,8 @@ class TrainingCheckpoint:
     MONAI's ``CheckpointSaver`` keeps neither the position within an epoch nor the best metric, so a resumed run
     overwrites better weights.
 
-    Give it to the trainer after the handler of the learning rate and before the one of validation.
+    Give it to the trainer after the handlers of schedules (learning rate, effective batch) and before the one of
+    validation, so that what a validation changes is saved with it.
 
     Args:
         output_dir: the run's folder.
@@ -60,6 +75,8 @@ class TrainingCheckpoint:
         description: written as ``model.json`` beside ``model.pt``, with the epoch and its metrics: what the weights
             were trained on.
         curves: a ``CurveWriter`` that leaves out what a resumed run draws again.
+        states: what else has a state, by names of your choice: ``EffectiveBatchScheduler``, a loss with running values.
+            The main process's is saved, and given to all.
     """
 
     def __init__(
@@ -76,6 +93,7 @@ class TrainingCheckpoint:
         minutes: float = 30.0,
         description: Mapping[str, Any] | None = None,
         curves: Any = None,
+        states: Mapping[str, Stateful] | None = None,
     ) -> None:
         self.folder = Path(output_dir)
         self.network = network.module if isinstance(network, DistributedDataParallel) else network
@@ -89,6 +107,7 @@ class TrainingCheckpoint:
         self.minutes = minutes
         self.description = dict(description or {})
         self.curves = curves
+        self.states = dict(states or {})
         self._signals = StopSignals()
         self._saved = 0.0
 
@@ -201,6 +220,7 @@ class TrainingCheckpoint:
             "best_metric_epoch": best.best_metric_epoch,
             "seed": self.sampler.seed,
             "random": _random_state(),
+            "states": {name: dict(part.state_dict()) for name, part in self.states.items()},
         }
         self._write(RUN_STATE, content)
 
@@ -216,6 +236,7 @@ class TrainingCheckpoint:
         # the schedule's length and form are the configuration's, which may have been given more epochs
         form = {name: getattr(self.lr_scheduler, name) for name in _SCHEDULE if hasattr(self.lr_scheduler, name)}
         self.lr_scheduler.load_state_dict({**content["lr_scheduler"], **form})
+        self._load_states(content.get("states", {}), path)
         self._set_position(engine, content, path)
         self.evaluator.state.best_metric = content["best_metric"]
         self.evaluator.state.best_metric_epoch = content["best_metric_epoch"]
@@ -230,6 +251,13 @@ class TrainingCheckpoint:
         state = engine.state
         logger.info("continuing from %s: epoch %d, iteration %d", path, state.epoch, state.iteration)
         return bool(content["validation_pending"])
+
+    def _load_states(self, saved: Mapping[str, Any], path: Path) -> None:
+        for name, part in self.states.items():
+            if set(saved.get(name, {})) == set(part.state_dict()):
+                part.load_state_dict(saved.get(name, {}))
+            else:
+                logger.warning("%s has no state of %s as it is configured now; it starts anew", path, name)
 
     def _set_position(self, engine: ReconstructionTrainer, content: Mapping[str, Any], path: Path) -> None:
         state = engine.state

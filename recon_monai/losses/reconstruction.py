@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recon_monai.losses.ssim import SSIMLoss, check_data_range
+from recon_monai.losses.ssim import SSIMLoss, check_data_range, error_map
+from recon_monai.metrics.ssim_map import Window
 
 __all__ = ["ReconstructionLoss"]
 
@@ -17,25 +18,33 @@ class ReconstructionLoss(nn.Module):
     alpha independent of the scale of the file. Computed outside autocast, in float32 (float64 stays float64).
 
     ``ReconstructionLoss(1000, ssim_weight=0.9, relative=False)`` is ``0.9 * SSIM loss + 0.1 * 1e4 * L1``, for files
-    of one scale, with values about 1e-4.
+    of one scale, with values about 1e-4. ``ReconstructionLoss(window="gaussian")`` is Gaussian SSIM + L1, 1 to 1.
 
     Args:
         alpha: weight of the L1 term, 0 or more.
         ssim_weight: weight of the SSIM loss, 0 or more.
         relative: divide the L1 term by the data range.
+        window: of SSIM, ``"uniform"`` or ``"gaussian"``, see `SSIMLoss`.
 
     Raises:
-        ValueError: if a weight is negative.
+        ValueError: if a weight is negative, or for another window.
     """
 
-    def __init__(self, alpha: float = 1.0, *, ssim_weight: float = 1.0, relative: bool = True) -> None:
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        *,
+        ssim_weight: float = 1.0,
+        relative: bool = True,
+        window: Window = "uniform",
+    ) -> None:
         super().__init__()
         if alpha < 0 or ssim_weight < 0:
             raise ValueError(f"alpha and ssim_weight must not be negative, got {alpha} and {ssim_weight}")
         self.alpha = alpha
         self.ssim_weight = ssim_weight
         self.relative = relative
-        self.ssim_loss = SSIMLoss()
+        self.ssim_loss = SSIMLoss(window)
 
     def forward(self, prediction: Tensor, target: Tensor, data_range: Tensor) -> Tensor:
         """Mean over batch and pixels.
@@ -55,10 +64,7 @@ class ReconstructionLoss(nn.Module):
         check_data_range(data_range, len(prediction))
         similarity = self.ssim_loss(prediction, target, data_range)
         with torch.autocast(prediction.device.type, enabled=False):
-            difference = prediction.to(similarity.dtype) - target.to(similarity.dtype)
-            if self.relative:
-                scale = data_range.to(device=prediction.device, dtype=similarity.dtype).reshape(-1, 1, 1, 1)
-                difference = difference / scale
+            difference = error_map(prediction, target, data_range if self.relative else None, similarity.dtype)
             return self.ssim_weight * similarity + self.alpha * difference.abs().mean()
 
     def extra_repr(self) -> str:

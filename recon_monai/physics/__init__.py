@@ -29,7 +29,7 @@ from recon_monai.physics.masks import (
 )
 from recon_monai.physics.operators import SenseOperator
 from recon_monai.physics.seeding import keyed_generator, keyed_seed
-from recon_monai.physics.shapes import center_crop_or_pad, truncate_kspace
+from recon_monai.physics.shapes import center_crop_or_pad, crop_readout, truncate_kspace
 from recon_monai.physics.simulation import (
     correlated_noise,
     simulate_coil_maps,
@@ -60,6 +60,7 @@ __all__ = [
     "compress_coils",
     "correlated_noise",
     "create_mask",
+    "crop_readout",
     "decenter",
     "decenter_mask",
     "expand",

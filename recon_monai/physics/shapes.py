@@ -1,4 +1,4 @@
-"""Matrix sizes: cropping and padding of images, truncation of k-space."""
+"""Matrix sizes: cropping and padding of images, truncation of k-space, and its field of view."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-__all__ = ["center_crop_or_pad", "truncate_kspace"]
+__all__ = ["center_crop_or_pad", "crop_readout", "truncate_kspace"]
 
 
 def center_crop_or_pad(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
@@ -34,6 +34,34 @@ def center_crop_or_pad(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     cropped = x[..., rows, columns]
     padding = [max(-margin, 0) for margin in (before_w, after_w, before_h, after_h)]
     return torch.nn.functional.pad(cropped, padding) if any(padding) else cropped
+
+
+def crop_readout(kspace: torch.Tensor, first: int, rows: int) -> torch.Tensor:
+    """Keep some rows of the image that k-space spans, by Fourier transforms along the readout alone.
+
+    Columns (phase encoding) are not mixed: what was not sampled stays exactly zero, and masks over columns stay valid,
+    so that cropping and undersampling commute. With orthonormal transforms of both lengths the values of the image, and
+    the standard deviation of white noise per sample, stay what they are; the energy of k-space loses that of the rows.
+
+    Args:
+        kspace: complex, centered, shape ``(..., H, W)``.
+        first: first row of the image to keep.
+        rows: how many.
+
+    Returns:
+        Centered k-space ``(..., rows, W)`` whose image has these rows.
+
+    Raises:
+        ValueError: if k-space is not complex, or the image does not have these rows.
+    """
+    if not kspace.is_complex() or kspace.ndim < 2 or not 0 <= first < first + rows <= kspace.shape[-2]:
+        raise ValueError(
+            f"expected complex k-space (..., H, W) that has the rows {first} to {first + rows - 1}, got {kspace.dtype} "
+            f"of shape {tuple(kspace.shape)}."
+        )
+    image = torch.fft.ifft(torch.fft.ifftshift(kspace, dim=-2), dim=-2, norm="ortho")
+    kept = torch.fft.fftshift(image, dim=-2)[..., first : first + rows, :]
+    return torch.fft.fftshift(torch.fft.fft(torch.fft.ifftshift(kept, dim=-2), dim=-2, norm="ortho"), dim=-2)
 
 
 def truncate_kspace(kspace: torch.Tensor, size: Sequence[int]) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from recon_monai.transforms.augmentation import PhysicsAugmentd
 from recon_monai.transforms.augmentation_schedule import AugmentationSchedule
 from recon_monai.transforms.coils import RandomCoilsd
+from recon_monai.transforms.field_of_view import SquareFieldOfViewd
 from recon_monai.transforms.keyed import KeyedTransform
 from recon_monai.transforms.noise import RandomNoised
 from recon_monai.transforms.phase import RandomPhased
@@ -25,6 +26,7 @@ __all__ = [
     "RandomPhased",
     "RandomResolutiond",
     "SplitMeasuredd",
+    "SquareFieldOfViewd",
     "Undersampled",
     "ZeroFilledd",
     "mask_kind",

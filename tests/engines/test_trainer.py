@@ -143,6 +143,23 @@ def test_accumulated_batches_equal_one_large_batch():
     torch.testing.assert_close(engine.network.weight, expected.network.weight, rtol=1e-6, atol=0)
 
 
+def test_a_loss_gets_what_it_asks_for_of_the_batch():
+    class Weighed(torch.nn.Module):
+        batch_keys = ("zero_filled",)
+
+        def forward(self, prediction, target, data_range, zero_filled):
+            return scaled_l1(prediction, target, data_range) * zero_filled.mean()
+
+    data = batches(1)
+    with pytest.raises(ValueError, match=r"the loss asks for \['zero_filled'\] of the batch.*ZeroFilledd"):
+        trainer(data, Weighed()).run()
+    data[0]["zero_filled"] = torch.full((1, 1, 8, 8), 3.0)
+    engine = trainer(data, Weighed(), max_gradient_norm=None)
+    engine.run()
+    expected = 2.0 - 0.1 * 3 * data[0]["target"].mean() / 4.0
+    torch.testing.assert_close(engine.network.weight.detach(), expected)
+
+
 def test_step_boundaries():
     engine = trainer(uneven_batches(), scaled_l1, accumulation_steps=2)
     seen = []

@@ -98,3 +98,14 @@ def test_absolute_l1_with_a_weighted_ssim() -> None:
     assert float(loss(prediction, target, data_range)) == pytest.approx(expected, rel=1e-12)
     with pytest.raises(ValueError, match="ssim_weight"):
         ReconstructionLoss(ssim_weight=-1.0)
+
+
+def test_gaussian_ssim_and_l1_one_to_one() -> None:
+    prediction, target, data_range = samples()
+    loss = ReconstructionLoss(window="gaussian")
+    l1 = [float((p - t).abs().mean() / r) for p, t, r in zip(prediction, target, data_range, strict=True)]
+    gaussian = float(SSIMLoss("gaussian")(prediction, target, data_range))
+    assert gaussian != pytest.approx(float(SSIMLoss()(prediction, target, data_range)), rel=1e-3)
+    assert float(loss(prediction, target, data_range)) == pytest.approx(gaussian + sum(l1) / 2, rel=1e-12)
+    with pytest.raises(ValueError, match="unknown window"):
+        ReconstructionLoss(window="box")  # type: ignore[arg-type]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recon_monai.physics import center_crop_or_pad, fft2c, ifft2c, truncate_kspace
+from recon_monai.physics import center_crop_or_pad, crop_readout, fft2c, ifft2c, truncate_kspace
 
 
 @pytest.mark.parametrize("full", [8, 9])
@@ -65,3 +65,26 @@ def test_impossible_sizes_are_refused() -> None:
             function(x, (4, 4, 4))
         with pytest.raises(ValueError, match=r"shape \(4,\)"):
             function(torch.zeros(4), (2, 2))
+
+
+def dft(size: int) -> torch.Tensor:
+    """Matrix of the centered orthonormal transform from image to k-space."""
+    index = torch.arange(size, dtype=torch.float64) - size // 2
+    return torch.exp(-2j * torch.pi * index[:, None] * index / size) / size**0.5
+
+
+@pytest.mark.parametrize(("height", "first", "rows"), [(12, 2, 8), (12, 3, 7), (11, 0, 6), (9, 4, 5), (9, 0, 9)])
+def test_readout_is_cropped_by_the_matrices_of_both_lengths(height: int, first: int, rows: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    kspace = torch.randn(2, height, 5, dtype=torch.complex128, generator=generator)
+    expected = dft(rows) @ (dft(height).conj().T @ kspace)[:, first : first + rows]
+    torch.testing.assert_close(crop_readout(kspace, first, rows), expected, rtol=0, atol=1e-12)
+
+
+def test_rows_that_do_not_exist_are_refused() -> None:
+    kspace = torch.zeros(1, 8, 4, dtype=torch.complex64)
+    for first, rows in ((-1, 4), (5, 4), (0, 0)):
+        with pytest.raises(ValueError, match="expected complex k-space"):
+            crop_readout(kspace, first, rows)
+    with pytest.raises(ValueError, match=r"got torch\.float32"):
+        crop_readout(kspace.real, 0, 4)
