@@ -10,7 +10,16 @@ from typing import Any
 __all__ = ["release"]
 
 _LIMIT = 25 * 10**6
-_PLACES = ("dataset_dir", "output_dir", "run_name", "pretrained", "teacher_pretrained", "stage_weights", "resume")
+_PLACES = (
+    "dataset_dir",
+    "output_dir",
+    "run_name",
+    "pretrained",
+    "teacher_pretrained",
+    "classifier_varnet",
+    "stage_weights",
+    "resume",
+)
 
 logger = logging.getLogger(__name__)
 
