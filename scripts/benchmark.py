@@ -1,10 +1,15 @@
-"""Time and memory of recon_monai beside MONAI's own network, reader and SSIM loss, in one run.
+"""Time and memory of recon_monai beside MONAI's and fastMRI's own code, with and without ASPIN and distillation.
 
-    python scripts/benchmark.py                         # 8 cascades, 8 coils, 320 x 320; about 5 minutes on two cores
+    python scripts/benchmark.py                         # 8 cascades, 8 coils, 320 x 320
+    python scripts/benchmark.py --size medium           # 6 coils, 192 x 192; --size small: 4 coils, 128 x 128
     python scripts/benchmark.py --size large --rounds 1 # 12 cascades of width 18, 15 coils, 640 x 368
     python scripts/benchmark.py --device cuda
 
-Every figure comes from fresh processes, ours and MONAI's in turn, `--rounds` of each; a process gives the median of
+fastMRI's rows need its code, and are left out without it; it must not replace PyTorch, hence --no-deps:
+
+    pip install --no-deps fastmri && pip install pandas pyyaml requests
+
+Every figure comes from fresh processes, ours and the others' in turn, `--rounds` of each; a process gives the median of
 `--repeats` after one that does not count, and the table the median of the processes. Only ratios mean anything on a
 machine that does other things too; the range of the processes is given beside them. Memory is what the first training
 step adds to the resident memory of the process (of a GPU: allocated memory).
@@ -14,9 +19,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import importlib.metadata
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,25 +29,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from benchmark_tables import INSTALL_FASTMRI, Results, page, parts, rows
 
 from recon_monai.data import write_fastmri_h5
 
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": {"sizes": [1, 2, 2], "shape": [2, 48, 48], "slices": 4},
+    "small": {"sizes": [8, 9, 4], "shape": [4, 128, 128], "slices": 16},
+    "medium": {"sizes": [8, 9, 4], "shape": [6, 192, 192], "slices": 16},
     "standard": {"sizes": [8, 9, 4], "shape": [8, 320, 320], "slices": 16},
     "large": {"sizes": [12, 18, 8], "shape": [15, 640, 368], "slices": 16},
 }
-# name, what is ours, what is compared with it, which value, what is required of the ratio theirs / ours
-COMPARISONS = [
-    ("reconstruction (forward pass)", "our forward", "monai forward", "seconds", None),
-    ("training step", "our step", "monai step", "seconds", 1.7),
-    ("training step, checkpointing all", "our step, checkpointing all", "monai step", "seconds", None),
-    ("memory of a training step", "our step", "monai step", "megabytes", None),
-    ("the same, checkpointing sensitivity", "our step, checkpointing sensitivity", "our step", "megabytes", None),
-    ("the same, checkpointing all", "our step, checkpointing all", "our step", "megabytes", 3.0),
-    ("reading one slice", "our slice", "monai slice", "seconds", 20.0),
-    ("SSIM loss with gradient", "our ssim", "monai ssim", "seconds", None),
-]
 
 
 def main() -> None:
@@ -50,20 +47,22 @@ def main() -> None:
     arguments = _arguments()
     settings = {**SIZES[arguments.size], "device": arguments.device, "repeats": arguments.repeats}
     settings["threads"] = arguments.threads
+    if version := _fastmri_version():
+        settings["fastmri"] = version
     with tempfile.TemporaryDirectory() as folder:
         settings["file"] = str(_volume(Path(folder), settings))
         results = _measure(settings, arguments.rounds)
-    rows = [_row(comparison, results, arguments.size) for comparison in COMPARISONS]
-    page = _page(rows, results, settings, arguments)
-    print(page)
+    table = rows(results, arguments.size)
+    text = page(table, results, settings, arguments)
+    print(text)
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
         stem = f"benchmark_{arguments.size}_{arguments.device}"
-        (arguments.output / f"{stem}.md").write_text(page, encoding="utf-8")
+        (arguments.output / f"{stem}.md").write_text(text, encoding="utf-8")
         with (arguments.output / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer = csv.DictWriter(file, fieldnames=list(table[0]))
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(table)
 
 
 def _arguments() -> argparse.Namespace:
@@ -82,6 +81,17 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
+def _fastmri_version() -> str | None:
+    """Version of fastMRI's own code; None, and a word about it, if it cannot be imported."""
+    try:
+        # the models: they import more than the package itself
+        importlib.import_module("fastmri.models")
+        return importlib.metadata.version("fastmri")
+    except ImportError as error:
+        print(f"without fastMRI's rows ({error}); for them: {INSTALL_FASTMRI}", file=sys.stderr)
+        return None
+
+
 def _volume(folder: Path, settings: dict[str, Any]) -> Path:
     """A file as fastMRI's: one chunk of memory, k-space and target of all slices."""
     shape, slices = settings["shape"], settings["slices"]
@@ -92,13 +102,12 @@ def _volume(folder: Path, settings: dict[str, Any]) -> Path:
     return write_fastmri_h5(folder / "volume.h5", kspace=kspace, target=target, attributes={"acquisition": "AXT2"})
 
 
-def _measure(settings: dict[str, Any], rounds: int) -> dict[str, list[dict[str, Any]]]:
+def _measure(settings: dict[str, Any], rounds: int) -> Results:
     """Results of all processes by part; parts take turns."""
-    parts = list(dict.fromkeys(part for comparison in COMPARISONS for part in comparison[1:3]))
-    results: dict[str, list[dict[str, Any]]] = {part: [] for part in parts}
+    results: Results = {part: [] for part in parts(fastmri="fastmri" in settings)}
     script = Path(__file__).with_name("benchmark_parts.py")
     for number in range(rounds):
-        for part in parts:
+        for part in results:
             print(f"round {number + 1} of {rounds}: {part}", file=sys.stderr, flush=True)
             done = subprocess.run(
                 [sys.executable, str(script), part, json.dumps(settings)], capture_output=True, text=True, check=False
@@ -107,48 +116,6 @@ def _measure(settings: dict[str, Any], rounds: int) -> dict[str, list[dict[str, 
                 sys.exit(f"{part} failed:\n{done.stderr[-3000:]}")
             results[part].append(json.loads(done.stdout.splitlines()[-1]))
     return results
-
-
-def _row(comparison: tuple[Any, ...], results: dict[str, list[dict[str, Any]]], size: str) -> dict[str, Any]:
-    name, ours, theirs, value, required = comparison
-    our_values, their_values = ([result[value] for result in results[part]] for part in (ours, theirs))
-    ratio = statistics.median(their_values) / statistics.median(our_values)
-    return {
-        "what": name,
-        "unit": value,
-        "ours": statistics.median(our_values),
-        "ours_range": f"{min(our_values):.4g} to {max(our_values):.4g}",
-        "compared_with": theirs,
-        "theirs": statistics.median(their_values),
-        "theirs_range": f"{min(their_values):.4g} to {max(their_values):.4g}",
-        "ratio": ratio,
-        "required": required if size == "standard" else None,
-    }
-
-
-def _page(rows: list[dict[str, Any]], results: dict[str, Any], settings: dict[str, Any], arguments: Any) -> str:
-    coils, height, width = settings["shape"]
-    cascades, channels, sensitivity_channels = settings["sizes"]
-    ours, theirs = (results[part][0]["parameters"] for part in ("our step", "monai step"))
-    lines = [
-        f"{cascades} cascades, {channels} channels, {sensitivity_channels} sensitivity channels, {coils} coils, "
-        f"{height} x {width}, batch 1, {arguments.device}, {settings['threads']} thread(s), "
-        f"PyTorch {torch.__version__}; "
-        f"parameters {ours:,} (ours) and {theirs:,} (MONAI); volume of {settings['slices']} slices; medians of "
-        f"{arguments.rounds} process(es), ranges in parentheses.",
-        "",
-        "| what | ours | compared with | its value | ratio | required |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        unit = "s" if row["unit"] == "seconds" else "MB"
-        required = "" if row["required"] is None else f"{row['required']:g}"
-        lines.append(
-            f"| {row['what']} | {row['ours']:.4g} {unit} ({row['ours_range']}) | {row['compared_with']} | "
-            f"{row['theirs']:.4g} {unit} ({row['theirs_range']}) | **{row['ratio']:.2f}** | {required} |"
-        )
-    options = " ".join(f"--{name} {getattr(arguments, name)}" for name in ("size", "rounds", "repeats"))
-    return "\n".join([*lines, "", f"`python scripts/benchmark.py {options}`", ""])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from typing import Any
 __all__ = ["release"]
 
 _LIMIT = 25 * 10**6
-_PLACES = ("dataset_dir", "output_dir", "run_name", "pretrained", "teacher_pretrained", "stage_weights", "resume")
+_PLACES = ("dataset_dir", "output_dir", "run_name", "stage_weights", "resume")
+_WEIGHTS = ("pretrained", "teacher_pretrained", "classifier_varnet")
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ def release(run: str, bundle: str, classifier: str | None = None, overwrite: boo
 
     They have to fit the network in the bundle's train.json (one size in configurations, metadata and weights), and to
     stay below 25 MB, the Model Zoo's limit for one file. model.json says what they were trained on, with which options
-    and versions; paths of this machine are left out.
+    and versions, and from which weights, back to the first run that is still there; paths of this machine are left out.
 
     Example:
         recon-monai release bundles/universal_varnet/eval/train-20260101-120000 --bundle bundles/universal_varnet
@@ -70,14 +71,29 @@ def release(run: str, bundle: str, classifier: str | None = None, overwrite: boo
 
 def _training(source: Path) -> dict[str, Any]:
     """How a run was trained, without the paths of the machine it ran on."""
-    from recon_monai.engines.command_line import overrides
+    from recon_monai.engines.command_line import configuration_files, overrides
 
     record = json.loads((source / "run.json").read_text())
-    options = {name: value for name, value in overrides(record["command"]).items() if name not in _PLACES}
+    given = overrides(record["command"])
+    started_from = {name: _origin(source, str(given[name])) for name in _WEIGHTS if given.get(name)}
     return {
-        "options": options,
+        "configurations": [Path(file).name for file in configuration_files(record["command"])],
+        "options": {name: value for name, value in given.items() if name not in (*_PLACES, *_WEIGHTS)},
+        **({"started_from": started_from} if started_from else {}),
         "epochs": json.loads((source / "finished.json").read_text())["epochs"],
         "data": {key: record["data"][key] for key in ("files", "fingerprint")},
         "versions": record["versions"],
-        "git_revision": record["git_revision"],
+        "git_revision": record["git_revision"] or "unknown",
     }
+
+
+def _origin(source: Path, path: str) -> dict[str, Any]:
+    """Weights that a run started from: which file it was, and how these were trained in their turn."""
+    from recon_monai.engines.stage_settings import weight_identity
+
+    weights = Path(path)
+    if not weights.is_file() or weights.stat().st_mtime > (source / "run.json").stat().st_mtime:
+        logger.warning("%s started from %s, which is not there any more or was changed since", source, weights)
+        return {"file": f"{weights.name}, not kept"}
+    known = (weights.with_name("run.json").is_file(), weights.with_name("finished.json").is_file())
+    return {"file": weight_identity(weights), **({"training": _training(weights.parent)} if all(known) else {})}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recon_monai.engines.batch import PrepareReconstructionBatch, ReconstructionInferer
 from recon_monai.engines.classification import ClassificationInferer, ClassificationTrainer, PrepareAnatomyBatch
+from recon_monai.engines.classifier_weights import classifier_varnet
 from recon_monai.engines.command import begin_command
 from recon_monai.engines.command_line import locate_bundle
 from recon_monai.engines.distillation import DistillationTrainer
@@ -33,6 +34,7 @@ __all__ = [
     "UniversalInferer",
     "begin_command",
     "check_only_added",
+    "classifier_varnet",
     "find_weights",
     "joined_domain",
     "locate_bundle",

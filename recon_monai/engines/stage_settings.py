@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 __all__ = ["first_difference", "stage_settings"]
@@ -24,33 +26,40 @@ _BOOKKEEPING = frozenset(
         "pipeline",
         "resume",
         "run_name",
+        "stage_weights",
         "stages",
     }
 )
 _SEPARATOR = "::"
 
 
-def stage_settings(configuration: Mapping[str, Any], roots: Iterable[str] = ("train", "validate")) -> dict[str, Any]:
+def stage_settings(
+    configuration: Mapping[str, Any], roots: Iterable[str] = ("initialize", "train", "validate")
+) -> dict[str, Any]:
     """Those parts of a configuration that a training depends on, without where it writes and what looks on.
+
+    A file of weights counts by its name and content, wherever its folder lies.
 
     Args:
         configuration: merged content of the configuration files, with the overrides applied.
         roots: ids that the training uses; what they refer to is found from them.
 
     Returns:
-        Value by top-level id, as plain JSON.
+        Value by id, as plain JSON.
     """
+    begun = [root for root in roots if root in configuration]
     found: dict[str, Any] = {}
-    waiting = [root for root in roots if root in configuration]
+    waiting = list(begun)
     while waiting:
-        name = waiting.pop()
-        if name in found or name in _BOOKKEEPING or name not in configuration:
+        name, value = _resolve(configuration, waiting.pop())
+        top = name.partition(_SEPARATOR)[0]
+        if name in found or top in _BOOKKEEPING or top not in configuration or (top in begun and name != top):
             continue
-        found[name] = configuration[name]
-        waiting += _referred(configuration[name])
+        found[name] = _identified(value)
+        waiting += _referred(value)
     settings: dict[str, Any] = json.loads(json.dumps({name: found[name] for name in sorted(found)}, default=str))
-    for root in roots:
-        if isinstance(settings.get(root), dict):
+    for root in begun:
+        if isinstance(settings[root], dict):
             settings[root].pop("handlers", None)  # they look on; what they refer to was found through them
     return settings
 
@@ -81,12 +90,35 @@ def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
 
 
 def _referred(content: Any) -> set[str]:
-    """Top-level ids that a piece of configuration refers to by ``@`` or ``%``."""
+    """Ids that a piece of configuration refers to by ``@`` or ``%``."""
     if isinstance(content, dict):
         return {name for part in content.values() for name in _referred(part)}
     if isinstance(content, list):
         return {name for part in content for name in _referred(part)}
-    return set(re.findall(r"[@%]([A-Za-z_]\w*)", content)) if isinstance(content, str) else set()
+    return set(re.findall(r"[@%]([A-Za-z_]\w*(?:::\w+)*)", content)) if isinstance(content, str) else set()
+
+
+def _resolve(configuration: Mapping[str, Any], name: str) -> tuple[str, Any]:
+    """The content of an id; where its last parts lie behind another reference, that of the part that leads there."""
+    value: Any = configuration
+    reached: list[str] = []
+    for key in name.split(_SEPARATOR):
+        place: Any = int(key) if isinstance(value, list) and key.isdigit() else key
+        within = (
+            place in value if isinstance(value, Mapping) else isinstance(value, list) and place in range(len(value))
+        )
+        if not within:
+            break
+        value = value[place]
+        reached.append(key)
+    return _SEPARATOR.join(reached), value
+
+
+def _identified(value: Any) -> Any:
+    """A file of weights as what it is, anything else as it is."""
+    if not isinstance(value, str) or Path(value).suffix not in (".pt", ".pth") or not Path(value).is_file():
+        return value
+    return f"{Path(value).name} {hashlib.sha256(Path(value).read_bytes()).hexdigest()[:16]}"
 
 
 def _short(value: Any) -> str:

@@ -12,7 +12,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 
 from recon_monai.handlers.volumes import number, slices_of
-from recon_monai.physics import infer_mask
+from recon_monai.physics import MixedMask, PoissonMask, infer_mask
 
 __all__ = ["DomainCheck"]
 
@@ -86,11 +86,15 @@ def _differences_of_sampling(item: Mapping[Any, Any], known: Mapping[str, Any]) 
         acceleration, kind = _sampling_of(item["kspace"])
     if acceleration is not None and not any(_matches(acceleration, one, exact) for one in known["accelerations"]):
         yield f"acceleration {acceleration:g} was never trained (trained: {_words(known['accelerations'])})"
-    # columns that a file samples may follow any 1-D pattern; all that can be seen is whether it is regular
-    if kind == "columns" and str(known["mask"]).startswith("equispaced") and _is_irregular(item):
-        yield f"irregularly spaced columns were never trained (trained: {known['mask']})"
-    if kind != "columns" and kind != known["mask"]:
+    kinds = str(known["mask"]).split(MixedMask.SEPARATOR)
+    column_kinds = [trained for trained in kinds if trained != PoissonMask.kind]
+    # a file's own mask may follow any pattern; all that can be seen of columns is whether they are regular
+    regular = bool(column_kinds) and all(trained.startswith("equispaced") for trained in column_kinds)
+    covered = {*kinds, *(["columns"] if column_kinds else []), *(["2-D"] if len(column_kinds) < len(kinds) else [])}
+    if kind not in covered:
         yield f"masks of the kind {kind} were never trained (trained: {known['mask']})"
+    elif kind == "columns" and regular and _is_irregular(item):
+        yield f"irregularly spaced columns were never trained (trained: {known['mask']})"
 
 
 def _matches(acceleration: float, trained: float, exact: bool) -> bool:

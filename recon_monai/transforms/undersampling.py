@@ -141,7 +141,7 @@ class Undersampled(EpochAware, Transform):
             check_fully_sampled(item)
             drawn = self._draw(self.mask, item)
             mask, center_fraction, nominal = drawn.mask, drawn.center_fraction, drawn.acceleration
-            kind = mask_kind(self.mask)
+            kind = drawn.kind or mask_kind(self.mask)
         left, right = (int(edge) for edge in item["padding"])
         mask = mask.clone()
         mask[..., :left] = False

@@ -10,7 +10,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["METRICS", "Difference", "difference", "pooled_deviation", "read_rows", "seed_means", "value_and_spread"]
+__all__ = [
+    "METRICS",
+    "Difference",
+    "difference",
+    "paired_deviation",
+    "pooled_deviation",
+    "read_rows",
+    "seed_means",
+    "value_and_spread",
+]
 
 METRICS = {"ssim": "SSIM", "psnr": "PSNR [dB]", "nmse": "NMSE", "foreground_ssim": "foreground SSIM"}
 _DECIMALS = {"ssim": 4, "psnr": 2, "nmse": 4, "foreground_ssim": 4}
@@ -94,6 +103,22 @@ def pooled_deviation(rows: Sequence[Row], metric: str) -> float | None:
         The deviation; None if no variant has several seeds.
     """
     groups = [list(seed_means(rows, variant, metric).values()) for variant in {row["variant"] for row in rows}]
+    return _pooled(groups)
+
+
+def paired_deviation(differences: Iterable[Difference]) -> float | None:
+    """Standard deviation over seeds of the difference of two variants, pooled over differences at several seeds.
+
+    Args:
+        differences: of pairs of variants.
+
+    Returns:
+        The deviation; None if no difference is known at several seeds.
+    """
+    return _pooled([list(found.by_seed.values()) for found in differences])
+
+
+def _pooled(groups: Iterable[Sequence[float]]) -> float | None:
     several = [group for group in groups if len(group) > 1]
     if not several:
         return None
@@ -124,11 +149,11 @@ class Difference:
         """Which way it goes: 1 or -1 beyond two standard errors, else 0; None if the spread over seeds is not known.
 
         Args:
-            deviation: of one run over seeds.
+            deviation: over seeds, of the difference at one seed.
         """
         if deviation is None:
             return None
-        error = deviation * math.sqrt(2 / len(self.by_seed))
+        error = deviation / math.sqrt(len(self.by_seed))
         return 0 if abs(self.mean) <= 2 * error else int(math.copysign(1, self.mean))
 
 

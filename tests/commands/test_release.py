@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -119,3 +122,41 @@ def test_unfinished_runs_and_other_sizes_are_refused(bundle: Path, run: Path, ca
     (run / "finished.json").unlink()
     assert "expected the folder of a finished run" in failure(caplog, run, "--bundle", bundle)
     assert not (bundle / "models").exists()
+
+
+def test_weights_that_a_run_started_from_are_followed_back(
+    bundle: Path, run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(run, base)
+    record = json.loads((run / "run.json").read_text())
+    record["command"] += ["--pretrained", str(base / "model.pt"), "--teacher_pretrained", "/data/mine/gone.pt"]
+    (run / "run.json").write_text(json.dumps({**record, "git_revision": ""}))
+    main(["release", str(run), "--bundle", str(bundle)])
+    text = (bundle / "models" / "model.json").read_text()
+    training = json.loads(text)["training"]
+    digest = hashlib.sha256((base / "model.pt").read_bytes()).hexdigest()
+    assert training["started_from"]["pretrained"]["file"] == f"model.pt {digest[:16]}"
+    assert training["started_from"]["pretrained"]["training"]["options"] == {"omega": 0.5}
+    assert training["started_from"]["teacher_pretrained"] == {"file": "gone.pt, not kept"}
+    assert training["options"] == {"omega": 0.5}
+    assert training["configurations"] == ["train.json"]
+    assert training["git_revision"] == "unknown"
+    assert str(tmp_path) not in text
+    assert "/data/mine" not in text
+    assert "gone.pt, which is not there any more" in caplog.text
+
+
+def test_weights_changed_since_are_not_passed_off_as_those_of_the_start(
+    bundle: Path, run: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base.pt"
+    record = json.loads((run / "run.json").read_text())
+    record["command"] += ["--pretrained", str(base)]
+    (run / "run.json").write_text(json.dumps(record))
+    base.write_bytes(b"later")
+    begun = (run / "run.json").stat().st_mtime
+    os.utime(base, (begun + 60, begun + 60))
+    main(["release", str(run), "--bundle", str(bundle)])
+    training = json.loads((bundle / "models" / "model.json").read_text())["training"]
+    assert training["started_from"]["pretrained"] == {"file": "base.pt, not kept"}

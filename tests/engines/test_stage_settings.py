@@ -16,8 +16,10 @@ CONFIGURATION: dict[str, Any] = {
     "unused": 7,
     "optimizer": {"lr": "@learning_rate", "params": "$@network.parameters()"},
     "network": "$@module.to(@device)",
-    "module": {"size": "%sizes::small"},
-    "sizes": {"small": 1},
+    "module": {"size": "%sizes::small", "widths": "@sizes::widths::0"},
+    "sizes": {"small": 1, "large": 9, "widths": [4, 8]},
+    "pretrained": None,
+    "initialize": ["$load(@module, @pretrained)"],
     "schedule": {"steps": "@max_epochs"},
     "max_epochs": 3,
     "train": {"trainer": {"optimizer": "@optimizer"}, "handlers": [{"folder": "@output_dir", "lr": "@schedule"}]},
@@ -27,8 +29,10 @@ CONFIGURATION: dict[str, Any] = {
 
 def test_settings_are_what_training_refers_to_without_where_it_writes() -> None:
     settings = stage_settings(CONFIGURATION)
-    used = {"learning_rate", "optimizer", "network", "module", "sizes", "schedule", "max_epochs", "train", "validate"}
-    assert set(settings) == used
+    used = {"learning_rate", "optimizer", "network", "module", "schedule", "max_epochs", "train", "validate"}
+    assert set(settings) == used | {"initialize", "pretrained", "sizes::small", "sizes::widths::0"}
+    assert settings["sizes::small"] == 1
+    assert settings["sizes::widths::0"] == 4
     assert "handlers" not in settings["train"]
     assert "handlers" in CONFIGURATION["train"], "the configuration itself stays as it is"
 
@@ -38,7 +42,9 @@ def test_settings_are_what_training_refers_to_without_where_it_writes() -> None:
     [
         ({"num_workers": 0, "output_dir": "elsewhere", "unused": 8}, True),
         ({"learning_rate": 0.01}, False),
-        ({"sizes": {"small": 2}}, False),
+        ({"sizes": {**CONFIGURATION["sizes"], "small": 2}}, False),
+        ({"sizes": {**CONFIGURATION["sizes"], "large": 2, "widths": [4, 9]}}, True),
+        ({"sizes": {**CONFIGURATION["sizes"], "widths": [5, 8]}}, False),
         ({"max_epochs": 4}, False),
         ({"train": {**CONFIGURATION["train"], "handlers": [{"lr": "@schedule"}]}}, True),
     ],
@@ -47,8 +53,25 @@ def test_what_counts_as_the_same(change: dict[str, Any], same: bool) -> None:
     assert (stage_settings({**CONFIGURATION, **change}) == stage_settings(CONFIGURATION)) is same
 
 
+def test_weights_to_start_from_count_by_name_and_content(tmp_path: Path) -> None:
+    def settings(path: Path, content: bytes) -> dict[str, Any]:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        return stage_settings({**CONFIGURATION, "pretrained": str(path)})
+
+    first = settings(tmp_path / "model.pt", b"one")
+    assert first != stage_settings(CONFIGURATION)
+    assert settings(tmp_path / "elsewhere" / "model.pt", b"one") == first
+    assert settings(tmp_path / "model.pt", b"two") != first
+
+
+def test_an_id_behind_a_reference_counts_by_what_leads_there() -> None:
+    behind = {**CONFIGURATION, "alias": "@sizes", "module": {"size": "@alias::small"}}
+    assert {"alias", "sizes"} <= set(stage_settings(behind))
+
+
 def test_the_first_difference_is_named() -> None:
-    changed = {**CONFIGURATION, "sizes": {"small": 2}}
+    changed = {**CONFIGURATION, "sizes": {**CONFIGURATION["sizes"], "small": 2}}
     found = first_difference(stage_settings(changed), stage_settings(CONFIGURATION))
     assert found == "sizes::small was 1 and is 2"
     assert first_difference({"a": [1, {"b": 2}]}, {"a": [1, {"b": 3}]}) == "a::1::b was 3 and is 2"

@@ -76,3 +76,26 @@ def test_the_state_of_a_run_shares_the_record_of_its_folder(weights, make_volume
         evaluate(make_volume("a.h5", **{**LIKE, "acceleration": 3}), [DomainCheck(weights.with_name("last.pt"))])
     assert len(caplog.messages) == 1
     assert "acceleration 3 was never trained" in caplog.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("trained", "kind", "warned"),
+    [
+        ("equispaced_fraction+poisson", "poisson", False),
+        ("equispaced_fraction+poisson", "2-D", False),
+        ("equispaced_fraction+poisson", "columns", False),
+        ("equispaced_fraction+poisson", "gaussian", True),
+        ("equispaced_fraction+gaussian", "2-D", True),
+        ("poisson", "columns", True),
+    ],
+)
+def test_a_mixture_of_masks_covers_its_kinds(weights, make_volume, evaluate, caplog, trained, kind, warned):
+    record = weights.with_name("model.json")
+    record.write_text(json.dumps({**json.loads(record.read_text()), "mask": trained}))
+    with caplog.at_level(logging.WARNING):
+        evaluate(make_volume("a.h5", **{**LIKE, "mask_kind": kind}), [DomainCheck(weights)])
+    assert caplog.messages == (
+        [f"a.h5: masks of the kind {kind} were never trained (trained: {trained}); judge the result with care"]
+        if warned
+        else []
+    )

@@ -4,11 +4,21 @@ import copy
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from recon_monai.networks import AddedOutput, AnatomyClassifier, VarNet, last_unet_output
+from recon_monai.networks import (
+    AddedOutput,
+    AnatomyClassifier,
+    UniversalVarNet,
+    VarNet,
+    adopt_anatomies,
+    last_unet_output,
+    load_shared_weights,
+    load_weights,
+)
 from recon_monai.physics import CalibrationError, center_crop_or_pad, fft2c, rss
 
 Maker = Callable[..., torch.Tensor]
@@ -160,6 +170,129 @@ def test_varnet_last_takes_the_unet_output_of_a_trained_network(random_kspace: M
     )
     with pytest.raises(ValueError, match="from_image"):
         classifier(kspace)
+
+
+@pytest.fixture
+def looking_through() -> AnatomyClassifier:
+    """A classifier with a VarNet inside."""
+    torch.manual_seed(0)
+    return AnatomyClassifier(feature="varnet_last", varnet=VarNet(2, 2, 2, 2))
+
+
+def test_with_a_varnet_k_space_is_classified_by_the_output_of_its_last_unet(
+    looking_through: AnatomyClassifier, kspace: torch.Tensor, column_mask: Maker
+) -> None:
+    """By hand from what the last cascade is given: normalized, padded to multiples of 16, U-Net, padded, classified."""
+    varnet: Any = looking_through.varnet
+    refinement = varnet.cascades[-1].refinement
+    seen: list[torch.Tensor] = []
+    with torch.no_grad(), refinement.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])):
+        varnet(kspace, column_mask(32))
+    parts = torch.cat([seen[0].real, seen[0].imag], dim=1)
+    normalized = (parts - parts.mean((-2, -1), keepdim=True)) / parts.std((-2, -1), keepdim=True)
+    output = refinement.unet(torch.nn.functional.pad(normalized, (0, 0, 4, 4)))
+    padded = torch.zeros(2, 2, 640, 368)
+    padded[..., 320 - 24 : 320 + 24, 184 - 16 : 184 + 16] = output
+    features = looking_through.convolutions(padded).mean(dim=(-2, -1))
+    expected = looking_through.head(features)
+    assert not torch.allclose(expected[0], expected[1], atol=1e-4)
+    torch.testing.assert_close(looking_through.features(kspace, column_mask(32)), features)
+    torch.testing.assert_close(looking_through(kspace, column_mask(32)), expected)
+    torch.testing.assert_close(looking_through(torch.view_as_real(kspace)), expected)
+    image = looking_through.image(kspace)
+    assert torch.equal(image, last_unet_output(varnet, kspace))
+    assert torch.equal(looking_through.from_image(image), looking_through(kspace))
+
+
+def test_the_varnet_inside_is_not_trained(looking_through: AnatomyClassifier, kspace: torch.Tensor) -> None:
+    network = UniversalVarNet(["brain", "knee"], 1, 2, 2, 2, classifier=looking_through).train()
+    varnet = looking_through.varnet
+    assert varnet is not None
+    assert looking_through.training
+    assert not any(module.training for module in varnet.modules())
+    assert not any(parameter.requires_grad for parameter in varnet.parameters())
+    before = copy.deepcopy(looking_through.state_dict())
+    for parameter in varnet.parameters():  # also if somebody thaws it
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=0.1, weight_decay=0.1)
+    torch.nn.functional.cross_entropy(looking_through(kspace), torch.tensor([0, 1])).backward()
+    optimizer.step()
+    assert all(parameter.grad is None for parameter in varnet.parameters())
+    after = looking_through.state_dict()
+    changed = {name for name in after if not torch.equal(after[name], before[name])}
+    assert changed == {name for name, _ in looking_through.named_parameters() if not name.startswith("varnet.")}
+
+
+def test_the_varnet_travels_with_the_weights_of_the_whole_network(
+    looking_through: AnatomyClassifier, kspace: torch.Tensor, tmp_path: Path
+) -> None:
+    network = UniversalVarNet(["brain", "knee"], 1, 2, 2, 2, classifier=looking_through).eval()
+    torch.save(network.state_dict(), tmp_path / "model.pt")
+
+    def untrained(cascades: int) -> UniversalVarNet:
+        classifier = AnatomyClassifier(1, feature="varnet_last", varnet=VarNet(cascades, 2, 2, 2))
+        return UniversalVarNet(["other"], 1, 2, 2, 2, classifier=classifier).eval()
+
+    other = untrained(2)
+    load_weights(adopt_anatomies(other, tmp_path / "model.pt"), tmp_path / "model.pt")
+    found, expected = other.reconstruct(kspace), network.reconstruct(kspace)
+    assert torch.equal(found.anatomy_probabilities, expected.anatomy_probabilities)
+    assert torch.equal(found.image, expected.image)
+    with pytest.raises(ValueError, match=r"num_cascades=2, the network has num_cascades=1 \(classifier.varnet"):
+        load_weights(adopt_anatomies(untrained(1), tmp_path / "model.pt"), tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"key varnet\..* is missing"):
+        load_weights(looking_through, AnatomyClassifier(feature="varnet_last").state_dict())
+    with pytest.raises(ValueError, match="feature=zero_filled, the network has feature=varnet_last"):
+        load_weights(looking_through, AnatomyClassifier().state_dict())
+
+
+def test_a_plain_start_leaves_the_varnet_inside_as_it_is(looking_through: AnatomyClassifier) -> None:
+    network = UniversalVarNet(["brain", "knee"], 2, 2, 2, 2, classifier=looking_through)
+    before = copy.deepcopy(looking_through.state_dict())
+    start = VarNet(2, 2, 2, 2).state_dict()
+    load_shared_weights(network, start)
+    name = "cascades.1.refinement.unet.head.weight"
+    assert torch.equal(network.state_dict()[name], start[name])
+    assert all(torch.equal(value, before[name]) for name, value in looking_through.state_dict().items())
+
+
+def test_an_anatomy_is_added_behind_a_varnet(looking_through: AnatomyClassifier, kspace: torch.Tensor) -> None:
+    features = torch.cat([looking_through.features(kspace * scale) for scale in (1, 0.5, 2)]).detach()
+    looking_through.set_feature_statistics(features, torch.tensor([0, 1] * 3))
+    before, old = looking_through(kspace), copy.deepcopy(looking_through.state_dict())
+    result = added(looking_through, features + clouds(2, count=6), seed=0)
+    assert (result.positives, result.negatives) == (6, 2000)
+    assert torch.equal(looking_through(kspace)[:, :2], before)
+    now = looking_through.state_dict()
+    assert all(torch.equal(now[name], value) for name, value in old.items() if name.startswith("varnet."))
+    assert looking_through.feature_count.tolist() == [3, 3, 6]
+
+
+def test_a_varnet_inside_under_autocast_and_with_checkpointing(
+    looking_through: AnatomyClassifier, kspace: torch.Tensor
+) -> None:
+    varnet = looking_through.varnet
+    assert varnet is not None
+    expected = looking_through(kspace)
+    assert torch.equal(looking_through(kspace), expected)
+    varnet.checkpointing = "all"
+    assert torch.equal(looking_through(kspace), expected)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = looking_through(kspace)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, expected, atol=0.02, rtol=0.02)
+    assert not any(module._forward_hooks for module in looking_through.modules())
+
+
+def test_varnets_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="got feature='zero_filled'"):
+        AnatomyClassifier(varnet=VarNet(1, 2, 2, 2))
+    with pytest.raises(ValueError, match="in_channels=3"):
+        AnatomyClassifier(in_channels=3, feature="varnet_last", varnet=VarNet(1, 2, 2, 2))
+    with pytest.raises(ValueError, match="UniversalVarNet, expected a VarNet that knows no anatomies"):
+        AnatomyClassifier(feature="varnet_last", varnet=UniversalVarNet(["brain"], 1, 2, 2, 2))
+    with pytest.raises(ValueError, match="refine by a NormUNet"):
+        AnatomyClassifier(feature="varnet_last", varnet=VarNet(1, 2, 2, 2, refinement=torch.nn.Identity))
 
 
 def clouds(*centers: int, count: int = 40, seed: int = 0) -> torch.Tensor:

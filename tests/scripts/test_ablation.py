@@ -148,9 +148,11 @@ def test_means_spread_and_differences(parts):
     assert results.difference(rows, "d", "nothing", "ssim") is None
     # the seeds of d have equal means, so that the pooled variance is half that of b
     assert results.pooled_deviation(rows, "ssim") == pytest.approx(0.05)
+    assert results.paired_deviation([found]) == pytest.approx(0.0707, abs=1e-4)
+    assert results.paired_deviation([dataclasses.replace(found, by_seed={0: 0.1})]) is None
     assert found.mean == pytest.approx(0.1)
-    assert found.sign(0.049) == 1
-    assert found.sign(0.051) == 0
+    assert found.sign(0.070) == 1  # twice 0.07 / sqrt(2) is 0.099
+    assert found.sign(0.072) == 0
     assert found.sign(None) is None
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, Self, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from recon_monai.networks.architecture import RecordedModule
+from recon_monai.networks.blocks import ASPIN, UNet
 from recon_monai.networks.inputs import as_complex_kspace, as_sampling_mask
 from recon_monai.networks.nets.output_fit import fit_output
+from recon_monai.networks.nets.varnet import VarNet
 from recon_monai.networks.precision import full_precision
 from recon_monai.physics import center_crop_or_pad, ifft2c, keyed_generator, low_resolution_maps, reduce
 
@@ -64,7 +66,10 @@ class AnatomyClassifier(RecordedModule):
         size: height and width of the zero-filled image in pixels.
         feature: what is classified: ``"zero_filled"``, or ``"varnet_last"``, the raw output of the U-Net in the last
             cascade of a trained VarNet (see `last_unet_output`), center-cropped or zero-padded to 640x368. The latter
-            costs a reconstruction, and is given to `from_image`.
+            costs a reconstruction.
+        varnet: the trained VarNet of ``"varnet_last"``. It is frozen in place: its parameters need no gradient, it
+            stays in evaluation mode, and its weights and sizes travel in the classifier's state dict. Without it, its
+            output is to be given to `from_image`.
 
     Attributes:
         head: the linear layer from 64 pooled features to the anatomies.
@@ -73,7 +78,7 @@ class AnatomyClassifier(RecordedModule):
         feature_count: number of slices behind them, ``(A,)``, 0 until set.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: if an argument is out of range, or the VarNet does not fit or is not used.
     """
 
     feature_mean: torch.Tensor
@@ -87,6 +92,7 @@ class AnatomyClassifier(RecordedModule):
         *,
         size: int = 96,
         feature: ClassifierInput = "zero_filled",
+        varnet: VarNet | None = None,
     ) -> None:
         super().__init__()
         if num_anatomies < 1 or in_channels < 1 or size < 4:
@@ -98,10 +104,14 @@ class AnatomyClassifier(RecordedModule):
             raise ValueError(f"unknown feature {feature!r}; use one of {get_args(ClassifierInput)}.")
         if feature == "zero_filled" and in_channels != 2:
             raise ValueError(f"the zero-filled image has 2 channels (real, imaginary), got in_channels={in_channels}.")
+        if varnet is not None:
+            _check_varnet(varnet, feature, in_channels)
+            varnet.requires_grad_(False).eval()
         # not the number of anatomies: it grows, and shows in the shapes
         self.architecture = {"in_channels": in_channels, "size": size, "feature": feature}
         self.size = size
         self.feature = feature
+        self.varnet = varnet
         self.convolutions = nn.Sequential(
             nn.Conv2d(in_channels, 16, kernel_size=3, padding=1),
             nn.ReLU(),
@@ -127,6 +137,13 @@ class AnatomyClassifier(RecordedModule):
         """Number of outputs."""
         return self.head.out_features
 
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of the trained part; a VarNet inside stays in evaluation mode."""
+        super().train(mode)
+        if self.varnet is not None:
+            self.varnet.eval()
+        return self
+
     def forward(self, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Classify undersampled k-space.
 
@@ -141,7 +158,7 @@ class AnatomyClassifier(RecordedModule):
 
         Raises:
             CalibrationError: if the center of k-space was not sampled.
-            ValueError: if shapes do not fit, or the classifier does not work on zero-filled images.
+            ValueError: if shapes do not fit, or the classifier works on a VarNet's output and has no VarNet.
         """
         return self._decide(self.features(kspace, mask))
 
@@ -155,11 +172,6 @@ class AnatomyClassifier(RecordedModule):
         Returns:
             What `head` works on, shape ``(B, 64)``.
         """
-        if self.feature != "zero_filled":
-            raise ValueError(
-                f"this classifier works on {self.feature!r} and not on k-space; give what last_unet_output returns to "
-                "from_image."
-            )
         return self.features_from_image(self.image(kspace, mask))
 
     def from_image(self, image: torch.Tensor) -> torch.Tensor:
@@ -196,8 +208,16 @@ class AnatomyClassifier(RecordedModule):
             mask: as for `forward`.
 
         Returns:
-            Real and imaginary part of the normalized zero-filled image, shape ``(B, 2, size, size)``.
+            Real and imaginary part of the normalized zero-filled image, shape ``(B, 2, size, size)``, or of what
+            `last_unet_output` returns.
         """
+        if self.feature == "varnet_last":
+            if self.varnet is None:
+                raise ValueError(
+                    "this classifier works on the output of a VarNet and has none; make it with varnet=the trained "
+                    "VarNet, or give what last_unet_output returns to from_image."
+                )
+            return last_unet_output(self.varnet, kspace, mask)
         kspace = as_complex_kspace(kspace)
         mask = as_sampling_mask(mask, kspace)
         with full_precision(kspace):
@@ -355,6 +375,20 @@ def _scaled(kspace: torch.Tensor) -> torch.Tensor:
     largest = torch.view_as_real(kspace).abs().amax(dim=(-4, -3, -2, -1))
     exponent = torch.frexp(largest).exponent.clamp(-126, 126)
     return kspace * torch.ldexp(torch.ones_like(largest), -exponent)[:, None, None, None]
+
+
+def _check_varnet(varnet: nn.Module, feature: str, in_channels: int) -> None:
+    if feature != "varnet_last" or in_channels != 2:
+        raise ValueError(
+            f"a VarNet is for feature='varnet_last' with in_channels=2, got feature={feature!r} and in_channels="
+            f"{in_channels}."
+        )
+    plain = isinstance(varnet, VarNet) and not any(isinstance(module, ASPIN) for module in varnet.modules())
+    if not plain or not isinstance(getattr(varnet.cascades[-1].refinement, "unet", None), UNet):  # type: ignore[index,union-attr]
+        raise ValueError(
+            f"varnet is {type(varnet).__name__}, expected a VarNet that knows no anatomies, whose cascades refine by a "
+            "NormUNet."
+        )
 
 
 def _check_features(features: torch.Tensor) -> None:

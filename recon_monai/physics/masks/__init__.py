@@ -9,6 +9,7 @@ from __future__ import annotations
 from recon_monai.physics.masks.base import ColumnMask, SampledMask, SamplingMask, seed_from_name
 from recon_monai.physics.masks.equispaced import EquispacedFractionMask, EquispacedMask, MagicFractionMask, MagicMask
 from recon_monai.physics.masks.factory import MaskKind, create_mask
+from recon_monai.physics.masks.mixed import MixedMask
 from recon_monai.physics.masks.poisson import PoissonMask
 from recon_monai.physics.masks.random import GaussianMask, RandomMask
 
@@ -20,6 +21,7 @@ __all__ = [
     "MagicFractionMask",
     "MagicMask",
     "MaskKind",
+    "MixedMask",
     "PoissonMask",
     "RandomMask",
     "SampledMask",

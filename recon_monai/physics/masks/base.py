@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-__all__ = ["ColumnMask", "SampledMask", "SamplingMask", "check_budget", "seed_from_name"]
+__all__ = ["ColumnMask", "SampledMask", "SamplingMask", "check_budget", "seed_from_name", "seed_words"]
 
 
 class SampledMask(NamedTuple):
@@ -23,6 +23,7 @@ class SampledMask(NamedTuple):
         center_fraction: the nominal fraction of calibration lines.
         num_calibration_lines: number of calibration columns placed in the center.
         effective_acceleration: number of samples of the mask divided by the number of those that are True.
+        kind: the name of the pattern; empty for masks that have none.
     """
 
     mask: torch.Tensor
@@ -30,6 +31,7 @@ class SampledMask(NamedTuple):
     center_fraction: float
     num_calibration_lines: int
     effective_acceleration: float
+    kind: str = ""
 
 
 class SamplingMask(ABC):
@@ -78,12 +80,12 @@ class SamplingMask(ABC):
         size = _check_shape(shape)
         pairs = self._pairs_of(acceleration)
         # fastMRI's masks are defined by numpy's legacy generator, whose streams never change
-        rng = np.random.RandomState(_seed_words(seed))
+        rng = np.random.RandomState(seed_words(seed))
         fraction, factor = pairs[rng.randint(len(pairs))]
         sampled, num_low = self._draw(rng, size, fraction, factor)
         count = int(sampled.sum())
         effective = sampled.size / count if count else float("inf")
-        return SampledMask(torch.from_numpy(sampled)[None], factor, fraction, num_low, effective)
+        return SampledMask(torch.from_numpy(sampled)[None], factor, fraction, num_low, effective, self.kind)
 
     @abstractmethod
     def _draw(
@@ -188,8 +190,18 @@ def _check_pairs(center_fractions: Sequence[float], accelerations: Sequence[int]
     return pairs
 
 
-def _seed_words(seed: int | Sequence[int]) -> int | list[int]:
-    """What `RandomState` takes: an integer below 2**32 as it is, a larger one as words of 32 bits."""
+def seed_words(seed: int | Sequence[int]) -> int | list[int]:
+    """Turn a seed into what numpy's `RandomState` takes.
+
+    Args:
+        seed: a non-negative integer of any size, or integers below 2**32.
+
+    Returns:
+        An integer below 2**32 as it is, a larger one as words of 32 bits, a sequence as a list.
+
+    Raises:
+        ValueError: for negative numbers, or a sequence that is empty or holds larger ones.
+    """
     if isinstance(seed, Sequence):
         words = [operator.index(word) for word in seed]
         if not words or min(words) < 0 or max(words) >= 2**32:
