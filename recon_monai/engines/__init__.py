@@ -16,6 +16,7 @@ from recon_monai.engines.runs import find_weights, name_run
 from recon_monai.engines.self_supervision import KspaceInferer, SelfSupervisedTrainer, prepare_fine_tuning
 from recon_monai.engines.stages import TrainingStages
 from recon_monai.engines.trainer import ReconstructionTrainer
+from recon_monai.engines.transfer import prepare_transfer
 from recon_monai.engines.universal import UniversalInferer
 
 __all__ = [
@@ -41,5 +42,6 @@ __all__ = [
     "name_run",
     "plan_training",
     "prepare_fine_tuning",
+    "prepare_transfer",
     "training_domain",
 ]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from bundle_tools import ROOT, student_alone
+from bundle_tools import ROOT, run_bundle, student_alone
+from dircn_tools import CONFIGS, TINY_DIRCN
 
 from recon_monai.data import write_fastmri_h5, write_split
 from recon_monai.data.header import AcquisitionHeader
@@ -59,3 +60,12 @@ def tiny_data(tmp_path_factory) -> Path:
         )
     write_split(folder, {f"subject{n}.h5": str(n) for n in range(3)}, fractions=(0.34, 0.33, 0.33), seed=0)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained_dircn(checkout, tiny_data) -> Path:
+    """A run of the bundle weighted_dircn by its acceptance command from the repository's root, made small."""
+    options = {**TINY_DIRCN, "dataset_dir": tiny_data, "max_epochs": 2, "aug_delay": 0, "run_name": "tiny"}
+    printed = run_bundle("training", f"{CONFIGS}/train.json", checkout, options)
+    assert str(tiny_data) in printed, "the log must say which data it uses"
+    return checkout / "bundles" / "weighted_dircn" / "eval" / "tiny"

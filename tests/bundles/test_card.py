@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from monai.bundle import ConfigParser
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
 NAMES = sorted(folder.name for folder in BUNDLES.iterdir() if (folder / "configs").is_dir())
@@ -36,8 +38,15 @@ def strings(content: object) -> list[str]:
     )
 
 
+def merged(bundle: str, *names: str) -> ConfigParser:
+    """A parser of a bundle's configuration with overlays."""
+    parser = ConfigParser()
+    parser.read_config([str(BUNDLES / bundle / "configs" / f"{name}.json") for name in names])
+    return parser
+
+
 def test_there_are_bundles():
-    assert "universal_varnet" in NAMES
+    assert {"universal_varnet", "weighted_dircn"} <= set(NAMES)
 
 
 @pytest.mark.parametrize("bundle", NAMES)
@@ -102,6 +111,44 @@ def test_distillation_and_augmentation_are_spelled_out():
     assert not any(content[f"aug_weight_{name}"] for name in ("rotation", "shearing", "scaling"))
 
 
+def test_weighted_dircn_is_spelled_out():
+    content = configuration("weighted_dircn", "train")
+    network = content["network_def"]
+    assert network["_target_"] == "recon_monai.networks.DIRCN"
+    assert (network["num_cascades"], network["aggregation"], network["data_consistency"]) == (
+        5,
+        "normalized_sum",
+        "soft",
+    )
+    assert network["interconnections"] is True
+    refinement, sensitivity = network["refinement"], network["sensitivity_network"]
+    assert refinement["_target_"] == "recon_monai.networks.NormResXUNet"
+    assert (refinement["channels"], refinement["groups"], refinement["se_ratio"]) == (8, 4, 0.125)
+    assert sensitivity["_target_"] == "recon_monai.networks.SensitivityNetwork"
+    assert sensitivity["calibration"] == "run"
+    of_coils = sensitivity["refinement"]
+    assert of_coils["_target_"] == "recon_monai.networks.NormResXUNet"
+    assert (of_coils["channels"], of_coils["groups"], of_coils["se_ratio"]) == (4, 2, 0.125)
+
+
+@pytest.mark.parametrize(("cascades", "count"), [(5, 6330480), (6, 7621378), (7, 8912276), (8, 10203174)])
+def test_the_sizes_of_the_slides(cascades, count):
+    """One less than as coded by the authors, where the first cascade's weight of the sum is not used."""
+    for name in ("train", "evaluate", "inference"):
+        parser = merged("weighted_dircn", name, "slides")
+        parser["network_def::num_cascades"] = cascades
+        network = parser.get_parsed_content("network_def")
+        assert sum(parameter.numel() for parameter in network.parameters()) == count
+
+
+def test_the_default_size_and_that_of_low_memory():
+    sizes = {(): 1643885, ("low_memory",): 10203174}
+    for overlays, count in sizes.items():
+        network = merged("weighted_dircn", "train", *overlays).get_parsed_content("network_def")
+        assert sum(parameter.numel() for parameter in network.parameters()) == count
+    assert (network.checkpointing, network.sensitivity_network.coil_chunk) == ("all", 4)
+
+
 @pytest.mark.parametrize("bundle", NAMES)
 def test_training_names_transforms_trainer_handlers_and_metrics(bundle):
     content = configuration(bundle, "train")
@@ -112,28 +159,89 @@ def test_training_names_transforms_trainer_handlers_and_metrics(bundle):
     assert validate["evaluator"]["_target_"] == "SupervisedEvaluator"
     handlers = targets(train["handlers"])
     own = ("RunRecord", "TrainingCheckpoint", "FinalValidation")
-    assert {"ValidationHandler", "LrScheduleHandler", "TensorBoardStatsHandler"} <= set(handlers)
+    assert {"ValidationHandler", "TensorBoardStatsHandler"} <= set(handlers)
     assert {f"recon_monai.handlers.{name}" for name in own} <= set(handlers)
     # the state of an epoch's end holds the next learning rate, and is there before a validation that may be cut off
-    order = [handlers.index(name) for name in ("LrScheduleHandler", "recon_monai.handlers.TrainingCheckpoint")]
-    assert order == sorted(order)
+    (rate,) = {"LrScheduleHandler", "recon_monai.handlers.PlateauLearningRate"} & set(handlers)
+    assert handlers.index(rate) < handlers.index("recon_monai.handlers.TrainingCheckpoint")
     assert handlers.index("recon_monai.handlers.TrainingCheckpoint") < handlers.index("ValidationHandler")
     metrics = targets(validate["key_metric"])
     assert {f"recon_monai.metrics.{name}" for name in ("ssim", "psnr", "nmse", "foreground_ssim")} <= set(metrics)
-    assert content["optimizer"]["_target_"] == "torch.optim.AdamW"
-    assert content["lr_scheduler"]["_target_"] == "monai.optimizers.WarmupCosineSchedule"
     assert content["loss_function"]["_target_"].startswith("recon_monai.losses.")
+    # frozen parts are none of the optimizer's
+    assert content["optimizer"]["params"] == "$[p for p in @network.parameters() if p.requires_grad]"
 
 
 @pytest.mark.parametrize("bundle", NAMES)
 def test_recipe_values(bundle):
     content = configuration(bundle, "train")
     assert content["learning_rate"] == 1e-3
-    assert content["weight_decay"] == 1e-4
-    assert content["warmup_epochs"] == 10
     assert content["accelerations"] == [4, 8]
+    assert content["center_fractions"] == [0.08, 0.04]
     assert content["train"]["preprocessing"]["transforms"][-1]["random"] is True
-    assert content["validate"]["preprocessing"]["transforms"][0]["random"] is False
+    assert content["validate"]["preprocessing"]["transforms"][-1]["random"] is False
+
+
+def test_recipe_of_universal_varnet():
+    content = configuration("universal_varnet", "train")
+    assert (content["weight_decay"], content["warmup_epochs"]) == (1e-4, 10)
+    assert content["optimizer"]["_target_"] == "torch.optim.AdamW"
+    assert content["lr_scheduler"]["_target_"] == "monai.optimizers.WarmupCosineSchedule"
+
+
+def test_recipe_of_weighted_dircn():
+    content = configuration("weighted_dircn", "train")
+    optimizer, schedule, loss = content["optimizer"], content["lr_scheduler"], content["loss_function"]
+    assert (optimizer["_target_"], optimizer["betas"], optimizer["amsgrad"]) == ("torch.optim.Adam", [0.9, 0.999], True)
+    assert content["weight_decay"] == 0
+    assert schedule["_target_"] == "torch.optim.lr_scheduler.ReduceLROnPlateau"
+    assert schedule["mode"] == "max"
+    assert (content["rate_factor"], content["patience"]) == (0.5, 3)
+    assert (schedule["factor"], schedule["patience"]) == ("@rate_factor", "@patience")
+    assert (loss["_target_"], loss["window"]) == ("recon_monai.losses.ReconstructionLoss", "gaussian")
+    assert content["alpha"] == 1.0
+    square = "recon_monai.transforms.SquareFieldOfViewd"
+    assert content["train"]["preprocessing"]["transforms"][0]["_target_"] == square
+    for name in ("evaluate", "inference"):
+        assert configuration("weighted_dircn", name)["preprocessing"]["transforms"][0]["_target_"] == square
+    assert configuration("weighted_dircn", "batch_schedule")["batch_steps"] == [4, 2, 1]
+    assert content["batch_steps"] is None
+    # a state of the run, wherever the handler stands
+    handlers = content["train"]["handlers"]
+    (place,) = [
+        index for index, handler in enumerate(handlers) if handler["_target_"].endswith("EffectiveBatchScheduler")
+    ]
+    (checkpoint,) = [handler for handler in handlers if handler["_target_"].endswith("TrainingCheckpoint")]
+    assert checkpoint["states"] == {"loss": "@loss_function", "batch_schedule": f"@train::handlers::{place}"}
+
+
+OVERLAYS = {
+    "train": [
+        "batch_schedule",
+        "focal",
+        "grow",
+        "low_memory",
+        "multi_gpu_train",
+        "slides",
+        "small",
+        "train_cascades",
+        "train_sensitivity",
+    ],
+    "evaluate": ["multi_gpu_evaluate", "slides", "small"],
+    "inference": ["multi_gpu_evaluate", "slides", "small"],
+}
+
+
+@pytest.mark.parametrize(("base", "overlay"), [(base, overlay) for base in OVERLAYS for overlay in OVERLAYS[base]])
+def test_an_overlay_of_weighted_dircn_changes_what_is_there(base, overlay):
+    """Ids below the top that are written wrong would be added, and change nothing."""
+    parser = merged("weighted_dircn", base)
+    for name in configuration("weighted_dircn", overlay):
+        above, _, last = name.removeprefix("+").rpartition("::")
+        if above and last != "_disabled_":
+            assert name.removeprefix("+") in parser, name
+        elif above:
+            assert "recon_monai.handlers.PlateauLearningRate" in targets(parser[above])
 
 
 @pytest.mark.parametrize("bundle", NAMES)
@@ -162,3 +270,12 @@ def test_no_hash_sign_and_no_bundle_code(bundle, path):
             assert not [text for text in strings(content) if "#" in text], file
         assert not [name for name in targets(content) if name.startswith("scripts")], file
     assert not list((BUNDLES / bundle).rglob("*.py"))
+
+
+@pytest.mark.parametrize("bundle", NAMES)
+def test_the_data_sheet_names_every_configuration(bundle):
+    text = (BUNDLES / bundle / "docs" / "README.md").read_text()
+    for file in (BUNDLES / bundle / "configs").glob("*.json"):
+        assert file.name in text or file.name == "metadata.json", file.name
+    for path in re.findall(r"bundles/[\w/]+\.json", text):
+        assert (BUNDLES.parent / path).is_file(), path
