@@ -15,7 +15,13 @@ from recon_monai.networks.nets import (
     VarNetCascade,
     last_unet_output,
 )
-from recon_monai.networks.weights import adopt_anatomies, load_shared_weights, load_weights, varnet_from_fastmri
+from recon_monai.networks.weights import (
+    adopt_anatomies,
+    load_shared_weights,
+    load_weights,
+    varnet_from_fastmri,
+    weights_fit,
+)
 
 __all__ = [
     "ASPIN",
@@ -37,4 +43,5 @@ __all__ = [
     "make_normalization",
     "read_torch_file",
     "varnet_from_fastmri",
+    "weights_fit",
 ]
