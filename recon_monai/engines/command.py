@@ -15,7 +15,7 @@ def begin_command() -> None:
     Does nothing where the bundle is run from Python.
 
     Raises:
-        UnknownOptionError: if an option is no id of the configuration.
+        UnknownOptionError: if an option is no id of the configuration, or nothing there uses it.
     """
     if configuration_files():
         show_plain_errors()

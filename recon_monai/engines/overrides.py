@@ -1,4 +1,4 @@
-"""Refusing options that are no part of a configuration.
+"""Refusing options that would change nothing.
 
 MONAI adds an unknown ``--max_epoch 3`` to the configuration without a word, and the run goes on with what it had.
 """
@@ -13,6 +13,7 @@ from monai.bundle import ConfigParser
 from monai.utils import optional_import
 
 from recon_monai.engines.command_line import configuration_files, overrides
+from recon_monai.engines.unused_options import unused_options
 
 __all__ = ["UnknownOptionError", "check_overrides"]
 
@@ -20,11 +21,11 @@ _SEPARATOR = "::"
 
 
 class UnknownOptionError(ValueError):
-    """An option on the command line is no id of the configuration."""
+    """An option on the command line is no id of the configuration, or one that nothing there uses."""
 
 
 def check_overrides(arguments: list[str] | None = None) -> None:
-    """Refuse options of the command line that are no ids of the configuration files.
+    """Refuse options of the command line that are no ids of the configuration files, or that nothing there uses.
 
     An id that is not spelled out in the configuration is accepted if it is an argument of the component above it, as
     ``train::dataset::max_files`` is one of ``FastMRISliceDataset``, and so are new entries of a plain table of values,
@@ -34,7 +35,7 @@ def check_overrides(arguments: list[str] | None = None) -> None:
         arguments: a command line, ``sys.argv`` by default.
 
     Raises:
-        UnknownOptionError: if there are such; the message names the nearest known id of each.
+        UnknownOptionError: if there are such; the message names the nearest known id, or the files that do not use it.
     """
     files = configuration_files(arguments)
     given = overrides(arguments)
@@ -52,6 +53,7 @@ def check_overrides(arguments: list[str] | None = None) -> None:
             nearest = difflib.get_close_matches(name, _known_ids(content), n=1, cutoff=0.5)
             hint = f"did you mean --{nearest[0]}?" if nearest else "it is like none of them"
             problems.append(f"--{name} is no id of {', '.join(file.name for file in files)}; {hint}")
+    problems += unused_options(files, given)
     if problems:
         raise UnknownOptionError("; ".join(problems))
 

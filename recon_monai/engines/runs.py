@@ -8,13 +8,12 @@ import logging
 import time
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from recon_monai import distributed
-from recon_monai.networks import UniversalVarNet, adopt_anatomies, read_torch_file
+from recon_monai.networks import UniversalVarNet, adopt_anatomies, read_torch_file, weights_fit
 
-__all__ = ["FINISHED", "RUN_STATE", "STAGES", "find_weights", "name_run"]
+__all__ = ["FINISHED", "RUN_STATE", "STAGES", "STAGE_RECORD", "find_weights", "name_run"]
 
 FINISHED = "finished.json"
 """Written into a run's folder when its last epoch is done."""
@@ -23,7 +22,13 @@ RUN_STATE = "last.pt"
 """Everything a training run needs to go on: weights, optimizer, schedule, position, best metric, random state."""
 
 STAGES = "stages.json"
-"""Written into the folder of a run that trains in stages, before the first of them."""
+"""Written into the folder of a run that trains in stages, before the first of them.
+
+Its ``finished`` is set at the end of a run without the student's stage, which alone leaves ``FINISHED`` there.
+"""
+
+STAGE_RECORD = "stage.json"
+"""Settings and data of a stage, by which it is known again when it is finished."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,16 +45,7 @@ def _same_architecture(weights: Path, network: nn.Module) -> bool:
         return False
     if isinstance(network, UniversalVarNet):
         network = adopt_anatomies(copy.deepcopy(network), found)
-    expected = network.state_dict()
-    return (
-        isinstance(found, dict)
-        and found.keys() == expected.keys()
-        and all(
-            found[key].shape == expected[key].shape
-            and (not key.endswith("_extra_state") or torch.equal(found[key].cpu(), expected[key].cpu()))
-            for key in expected
-        )
-    )
+    return isinstance(found, dict) and weights_fit(network, found)
 
 
 def name_run(bundle_root: str, prefix: str = "train", resume: bool | str = False) -> str:
@@ -58,7 +54,8 @@ def name_run(bundle_root: str, prefix: str = "train", resume: bool | str = False
     Args:
         bundle_root: the bundle's folder.
         prefix: start of a new run's name; the time follows.
-        resume: False for a new run; True for the newest run that is not finished; or the name or folder of a run.
+        resume: False for a new run; True for the newest run that is not finished and left a state to go on from; or
+            the name or folder of a run.
 
     Returns:
         The name, the same in all processes of the run.
@@ -81,13 +78,26 @@ def _name_run(runs: Path, prefix: str, resume: bool | str) -> str:
                 f"--resume {resume}: {runs / name} holds no {RUN_STATE} or {STAGES}; runs that do: {known}"
             )
         return name
-    unfinished = [folder for folder in begun if not (folder / FINISHED).exists()]
+    finished = [folder for folder in begun if _is_finished(folder)]
+    # one that failed before it saved anything has nothing to go on from
+    unfinished = [folder for folder in begun if folder not in finished and _states(folder)]
     if not unfinished:
         raise ValueError(
-            f"--resume: no unfinished run below {runs} ({len(begun)} finished ones); leave --resume away to start one"
+            f"--resume: no unfinished run below {runs} has a {RUN_STATE} to go on from ({len(finished)} finished "
+            "ones); leave --resume away to start one"
         )
     logger.info("continuing the newest unfinished run: %s", unfinished[0])
     return unfinished[0].name
+
+
+def _is_finished(folder: Path) -> bool:
+    """Whether a run did all it was asked for, be it only stages before the student's."""
+    marker = folder / STAGES
+    return (folder / FINISHED).exists() or (marker.is_file() and bool(json.loads(marker.read_text()).get("finished")))
+
+
+def _states(folder: Path) -> list[Path]:
+    return [*folder.glob(RUN_STATE), *folder.glob(f"*/{RUN_STATE}")]
 
 
 def _begun_runs(runs: Path) -> list[Path]:

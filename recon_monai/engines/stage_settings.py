@@ -9,7 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["first_difference", "stage_settings"]
+__all__ = ["STAGE_FILES", "first_difference", "stage_settings", "weight_identity"]
+
+STAGE_FILES = {"classifier": "train_classifier.json", "teacher": "train_teacher.json"}
+"""The configuration of each kind of stage before the student's, beside that of the whole training."""
 
 # Where things are written and how fast they run; none of it changes what is learned.
 _BOOKKEEPING = frozenset(
@@ -89,6 +92,11 @@ def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
     return None if expected == found else f"{path} was {_short(found)} and is {_short(expected)}"
 
 
+def weight_identity(path: str | Path) -> str:
+    """Name and first part of the SHA-256 of a file of weights, which tell it apart wherever it lies."""
+    return f"{Path(path).name} {hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]}"
+
+
 def _referred(content: Any) -> set[str]:
     """Ids that a piece of configuration refers to by ``@`` or ``%``."""
     if isinstance(content, dict):
@@ -118,7 +126,7 @@ def _identified(value: Any) -> Any:
     """A file of weights as what it is, anything else as it is."""
     if not isinstance(value, str) or Path(value).suffix not in (".pt", ".pth") or not Path(value).is_file():
         return value
-    return f"{Path(value).name} {hashlib.sha256(Path(value).read_bytes()).hexdigest()[:16]}"
+    return weight_identity(value)
 
 
 def _short(value: Any) -> str:

@@ -18,8 +18,8 @@ from torch import nn
 from recon_monai import distributed
 from recon_monai.data import atomic_path
 from recon_monai.engines.command_line import configuration_files, merged_configuration, overrides
-from recon_monai.engines.runs import FINISHED, RUN_STATE, STAGES
-from recon_monai.engines.stage_settings import first_difference, stage_settings
+from recon_monai.engines.runs import FINISHED, RUN_STATE, STAGE_RECORD, STAGES
+from recon_monai.engines.stage_settings import STAGE_FILES, first_difference, stage_settings
 from recon_monai.networks import UniversalVarNet, load_weights
 
 __all__ = ["STUDENT", "TrainingStages"]
@@ -27,7 +27,6 @@ __all__ = ["STUDENT", "TrainingStages"]
 STUDENT = "student"
 _CLASSIFIER = "classifier"
 _TEACHER = "teacher_"
-_RECORD = "stage.json"
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +36,8 @@ class TrainingStages:
 
     ``<run>/classifier`` is trained by the command's configuration with ``train_classifier.json`` over it, and
     ``<run>/teacher_<anatomy>`` with ``train_teacher.json``; what was typed for the whole run holds for each of them. A
-    stage that is finished with the same settings and data, in this run or in another one of the bundle, is used as it
-    is; one that was stopped goes on where it stopped if the run is resumed.
+    stage that is finished with the same settings and data, in this run, in another one of the bundle or as a run of its
+    own there, is used as it is; one that was stopped goes on where it stopped if the run is resumed.
 
     Args:
         bundle_root: the bundle's folder.
@@ -57,6 +56,7 @@ class TrainingStages:
 
     Raises:
         ValueError: for an unknown stage.
+        FileNotFoundError: if a file of `weights` does not exist.
     """
 
     def __init__(
@@ -83,9 +83,14 @@ class TrainingStages:
         self.overwrite = overwrite
         self.dry_run = dry_run
         self._files = config_files
+        self._weights: dict[str, str] = {}
+        self._settings: dict[str, dict[str, Any]] = {}
         unknown = sorted(set(self.given) - set(self.names[:-1]))
         if unknown:
             raise ValueError(f"there are no stages {unknown} to give weights for; the stages are {self.names[:-1]}.")
+        for name, file in self.given.items():
+            if not Path(file).is_file():
+                raise FileNotFoundError(f"--stage_weights::{name} {file}: there is no such file")
 
     def run(self) -> None:
         """Train the selected stages before the student's that are not finished.
@@ -105,6 +110,8 @@ class TrainingStages:
             distributed.wait()
         if STUDENT in self.selected:
             logger.info("stage %d of %d: %s", len(before) + 1, len(before) + 1, STUDENT)
+        else:
+            self._mark(finished=True)
 
     def prepare(self, network: nn.Module) -> None:
         """Give the student the trained classifier, in place, and freeze it there.
@@ -168,17 +175,25 @@ class TrainingStages:
                 f"{self.folder} holds a run already; go on with it by --resume True, choose another --run_name, or "
                 "give --overwrite True to replace it"
             )
+        self._mark(finished=False)
+
+    def _mark(self, finished: bool) -> None:
+        """Write which stages the run may train, and whether that is all done."""
         if distributed.is_main() and not self.dry_run:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with atomic_path(marker) as temporary:
-                temporary.write_text(json.dumps({"stages": self.selected}, indent=2) + "\n")
+            with atomic_path(self.folder / STAGES) as temporary:
+                temporary.write_text(json.dumps({"stages": self.selected, "finished": finished}, indent=2) + "\n")
 
     def _finished(self, name: str) -> str | None:
-        """The weights of a stage that is finished with the same settings and data."""
-        if name in self.given:
-            logger.info("%s: using %s, as given", name, self.given[name])
-            return self.given[name]
-        return distributed.agree(self._find(name))
+        """The weights of a stage that is finished with the same settings and data; found, and named, once."""
+        if name not in self._weights:
+            if name in self.given:
+                logger.info("%s: using %s, as given", name, self.given[name])
+            weights = self.given[name] if name in self.given else distributed.agree(self._find(name))
+            if weights is None:
+                return None
+            self._weights[name] = weights
+        return self._weights[name]
 
     def _find(self, name: str) -> str | None:
         if not distributed.is_main() or not self._known_files():
@@ -194,36 +209,38 @@ class TrainingStages:
 
     def _candidates(self, name: str) -> list[Path]:
         """Folders of this stage, that of this run first, then the newest."""
-        others = sorted(
-            (self.root / "eval").glob(f"*/{name}/{FINISHED}"), key=lambda file: file.stat().st_mtime, reverse=True
-        )
+        runs = self.root / "eval"
+        # stages of other runs, and runs that are a stage themselves
+        others = [*runs.glob(f"*/{name}/{FINISHED}"), *runs.glob(f"*/{FINISHED}")]
+        others.sort(key=lambda file: file.stat().st_mtime, reverse=True)
         return [self.folder / name, *(file.parent for file in others)]
 
     def _nearest(self, name: str) -> str:
         """What is different in the newest finished run of a stage."""
         for folder in self._candidates(name) if self._known_files() else ():
             recorded = _recorded(folder)
-            if recorded is not None:
-                return f" (in {folder} {first_difference(self._expected(name), recorded)})"
+            if recorded is not None and (folder.name == name or _kind(recorded) == _kind(self._expected(name))):
+                return f" (in {folder} {first_difference(self._expected(name), recorded) or 'it is not finished'})"
         return ""
 
     def _expected(self, name: str) -> dict[str, Any]:
         from recon_monai.handlers.record import data_fingerprint
 
+        if name in self._settings:
+            return self._settings[name]
         configuration = merged_configuration(self._command(name, resume=False))
+        settings = stage_settings(configuration)  # before parsing puts contents in the place of references
         parser = ConfigParser(configuration)
         parser.parse()
         files = [file for part in ("train", "validate") for file in _files_of(parser, part)]
-        return {"settings": stage_settings(configuration), "data": data_fingerprint(files)}
+        self._settings[name] = {"settings": settings, "data": data_fingerprint(files)}
+        return self._settings[name]
 
     def _train(self, name: str) -> None:
         folder = self.folder / name
         expected = self._expected(name)
         if distributed.is_main() and not self.dry_run:
             _put_aside(folder, expected, self.overwrite)
-            folder.mkdir(parents=True, exist_ok=True)
-            with atomic_path(folder / _RECORD) as temporary:
-                temporary.write_text(json.dumps(expected, indent=2) + "\n")
         distributed.wait()
         command = self._command(name, resume=(folder / RUN_STATE).is_file())
         with _as_typed(command):
@@ -245,12 +262,11 @@ class TrainingStages:
                 "the stages run by the configuration files of the command, and there is no command; give config_files, "
                 "or run each stage by its own configuration."
             )
-        overlay = self.root / "configs" / f"train_{'teacher' if name.startswith(_TEACHER) else name}.json"
-        fixed = set(ConfigParser.load_config_file(str(overlay)))
-        options = {key: value for key, value in overrides().items() if key not in fixed}
-        for key in ("stages", "stage_weights", "run_name"):
-            options.pop(key, None)
-        options = {key: value for key, value in options.items() if not key.startswith("stage_weights::")}
+        overlay = self.root / "configs" / STAGE_FILES["teacher" if name.startswith(_TEACHER) else name]
+        fixed = [*ConfigParser.load_config_file(str(overlay)), "stages", "stage_weights", "run_name"]
+        options = {
+            key: value for key, value in overrides().items() if not any(_is_within(key, above) for above in fixed)
+        }
         options |= {"output_dir": str(self.folder / name), "resume": resume, "dry_run": self.dry_run}
         if name.startswith(_TEACHER):
             options["teacher_of"] = name.removeprefix(_TEACHER)
@@ -272,9 +288,19 @@ def _selected(stages: str | Sequence[str], names: Sequence[str], teachers: Seque
     return [name for name in names if name in asked]
 
 
+def _is_within(key: str, above: str) -> bool:
+    return key == above or key.startswith(f"{above}::")
+
+
 def _recorded(folder: Path) -> dict[str, Any] | None:
-    file = folder / _RECORD
+    file = folder / STAGE_RECORD
     return json.loads(file.read_text()) if file.is_file() else None
+
+
+def _kind(record: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Which stage a record is of, wherever it lies."""
+    settings = record["settings"]
+    return settings["train"]["trainer"]["_target_"], settings.get("teacher_of")
 
 
 def _files_of(parser: ConfigParser, part: str) -> list[str]:
@@ -285,10 +311,13 @@ def _files_of(parser: ConfigParser, part: str) -> list[str]:
 def _put_aside(folder: Path, expected: Mapping[str, Any], overwrite: bool) -> None:
     """Rename a stage's folder whose settings or data were others, so that nothing of it is lost."""
     recorded = _recorded(folder)
-    if recorded is None or (recorded == expected and not overwrite):
+    if not any((folder / name).exists() for name in (STAGE_RECORD, RUN_STATE, FINISHED)):
+        return
+    if recorded == expected and not overwrite:
         return
     aside = folder.with_name(f"{folder.name}-before-{time.strftime('%Y%m%d-%H%M%S')}")
-    difference = first_difference(dict(expected), recorded) or "it is to be replaced"
+    unknown = "its settings changed on the way"
+    difference = unknown if recorded is None else first_difference(dict(expected), recorded) or "it is to be replaced"
     logger.warning("%s: %s, so it is trained anew; the old one is kept in %s", folder.name, difference, aside)
     folder.rename(aside)
 

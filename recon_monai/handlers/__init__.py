@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recon_monai.handlers.anatomy_record import AnatomyRecord
+from recon_monai.handlers.augmentation_record import AugmentationRecord
 from recon_monai.handlers.checkpoint import TrainingCheckpoint
 from recon_monai.handlers.confusion import ConfusionReport
 from recon_monai.handlers.curves import CurveWriter
@@ -25,6 +26,7 @@ from recon_monai.handlers.volumes import CollectedVolume, MeasuringHandler, Volu
 
 __all__ = [
     "AnatomyRecord",
+    "AugmentationRecord",
     "ClassificationMetrics",
     "CollectedVolume",
     "ConfusionReport",

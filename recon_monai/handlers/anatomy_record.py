@@ -9,24 +9,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from ignite.engine import Engine, Events
 
 from recon_monai import distributed
 from recon_monai.data import atomic_path
 from recon_monai.engines.universal import UniversalInferer
 from recon_monai.handlers.confusion import ConfusionReport
+from recon_monai.handlers.decisions import by_file, file_log_probabilities
 from recon_monai.handlers.volume_metrics import merge_rows
 from recon_monai.handlers.volumes import VolumeKey, number, slices_of
 from recon_monai.networks import UniversalVarNet
 
 __all__ = ["AnatomyRecord"]
 
+_LEAST = 1e-30  # a probability of 0 has no logarithm
+
 logger = logging.getLogger(__name__)
 
 
 class AnatomyRecord:
     """Writes ``anatomies.csv`` (each slice) and ``anatomies.json`` (each file), and warns where the network was unsure.
+
+    A file is taken for the anatomy with the largest mean log-probability over its slices, and the exponential of that
+    mean is its probability; the probabilities of a file need not sum to 1 (see `file_log_probabilities`). The
+    ``confusion.md`` of this and of all other evaluations goes by the same rule.
 
     Where the network found the anatomy itself and files state theirs, ``confusion.csv`` and ``confusion.md`` compare
     the two. Of several processes the main one writes what all of them saw.
@@ -60,6 +66,7 @@ class AnatomyRecord:
                     "stated": str(item.get("anatomy", "unknown")),
                     "found_by": "given" if self.inferer.given else "classifier",
                     "probabilities": probabilities.double().tolist(),
+                    "log_probabilities": probabilities.double().clamp(min=_LEAST).log().tolist(),
                 }
             )
 
@@ -69,7 +76,7 @@ class AnatomyRecord:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_slices(rows)
-        files = [self._file(key, own) for key, own in _by_file(rows).items()]
+        files = [self._file(key, own) for key, own in by_file(rows).items()]
         with atomic_path(self.folder / "anatomies.json") as temporary:
             temporary.write_text(json.dumps({"files": files}, indent=2) + "\n", encoding="utf-8")
         for file in files:
@@ -96,15 +103,15 @@ class AnatomyRecord:
                 writer.writerow([*list(row.values())[:5], anatomy, certain, *shown])
 
     def _file(self, key: VolumeKey, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        mean = torch.tensor([row["probabilities"] for row in rows], dtype=torch.float64).mean(dim=0).tolist()
+        together = file_log_probabilities(rows).exp().tolist()
         decisions = [self._decision(row["probabilities"]) for row in rows]
-        anatomy, probability, _ = self._decision(mean)
+        anatomy, probability, _ = self._decision(together)
         return {
             "file": key.file,
             "acceleration": key.acceleration,
             "anatomy": anatomy,
             "probability": round(probability, 6),
-            "probabilities": {name: round(value, 6) for name, value in zip(self.network.anatomies, mean, strict=True)},
+            "probabilities": {n: round(value, 6) for n, value in zip(self.network.anatomies, together, strict=True)},
             "found_by": rows[0]["found_by"],
             "stated": rows[0]["stated"],
             "slices": len(rows),
@@ -133,20 +140,9 @@ class AnatomyRecord:
     def _compare(self, engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
         names = self.network.anatomies
         known = [
-            {
-                **row,
-                "truth": names.index(row["stated"]),
-                "log_probabilities": torch.tensor(row["probabilities"]).clamp(min=1e-30).log().tolist(),
-            }
+            {**row, "truth": names.index(row["stated"])}
             for row in rows
             if row["found_by"] == "classifier" and row["stated"] in names
         ]
         if known:
             ConfusionReport(self.folder, names, self.network.certainty).finish(engine, known)
-
-
-def _by_file(rows: Sequence[dict[str, Any]]) -> dict[VolumeKey, list[dict[str, Any]]]:
-    groups: dict[VolumeKey, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(VolumeKey(row["file"], row["acceleration"]), []).append(row)
-    return groups

@@ -16,7 +16,7 @@ from recon_monai.handlers.metric_names import metric_prefix
 from recon_monai.handlers.volume_metrics import merge_rows
 from recon_monai.handlers.volumes import VolumeKey, number
 
-__all__ = ["ClassificationMetrics", "DecisionHandler", "FileDecision", "files_of"]
+__all__ = ["ClassificationMetrics", "DecisionHandler", "FileDecision", "by_file", "file_log_probabilities", "files_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -140,8 +140,32 @@ class ClassificationMetrics(DecisionHandler):
         logger.info("%d slices, %d files: %s", len(rows), len(files), words)
 
 
+def by_file(rows: Sequence[dict[str, Any]]) -> dict[VolumeKey, list[dict[str, Any]]]:
+    """Rows of each file and acceleration, in the order of their first slices."""
+    groups: dict[VolumeKey, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(VolumeKey(row["file"], row["acceleration"]), []).append(row)
+    return groups
+
+
+def file_log_probabilities(rows: Sequence[dict[str, Any]]) -> torch.Tensor:
+    """What the slices of one file say together: the mean of their log-probabilities.
+
+    The file is taken for the anatomy whose mean is largest, and its exponential (the geometric mean of the
+    probabilities) is the probability of that anatomy; over all anatomies these need not sum to 1. One slice that is
+    sure an anatomy cannot be counts for more than by the mean of the probabilities.
+
+    Args:
+        rows: the slices, each with ``log_probabilities``, finite.
+
+    Returns:
+        Double, shape ``(anatomies,)``.
+    """
+    return torch.tensor([row["log_probabilities"] for row in rows], dtype=torch.float64).mean(dim=0)
+
+
 def files_of(rows: Sequence[dict[str, Any]]) -> list[FileDecision]:
-    """Decide for each file and acceleration by the mean log-probability of its slices.
+    """Decide for each file and acceleration by `file_log_probabilities`.
 
     Args:
         rows: as of `DecisionHandler.finish`.
@@ -149,12 +173,9 @@ def files_of(rows: Sequence[dict[str, Any]]) -> list[FileDecision]:
     Returns:
         One decision per file and acceleration, in the order of their first slices.
     """
-    groups: dict[VolumeKey, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(VolumeKey(row["file"], row["acceleration"]), []).append(row)
     decisions = []
-    for key, own in groups.items():
-        mean = torch.tensor([row["log_probabilities"] for row in own], dtype=torch.float64).mean(dim=0)
+    for key, own in by_file(rows).items():
+        mean = file_log_probabilities(own)
         truth = own[0]["truth"]
         right = sum(map(is_right, own))
         decisions.append(FileDecision(key, truth, int(mean.argmax()), float(mean[truth].exp()), right, len(own)))

@@ -19,17 +19,35 @@ from ignite.engine import Engine, Events
 from recon_monai import __version__, distributed
 from recon_monai.data import atomic_path
 from recon_monai.engines.command_line import merged_configuration
-from recon_monai.engines.runs import FINISHED, RUN_STATE
+from recon_monai.engines.runs import FINISHED, RUN_STATE, STAGE_RECORD
+from recon_monai.engines.stage_settings import first_difference, stage_settings
 
 __all__ = ["RunRecord", "data_fingerprint", "git_revision"]
+
+_SAMPLES = 9
+_SAMPLE_BYTES = 4096
 
 logger = logging.getLogger(__name__)
 
 
 def data_fingerprint(files: Iterable[str | Path]) -> str:
-    """Short hash of the names and sizes of files, wherever their folder lies."""
-    lines = sorted(f"{Path(file).name} {Path(file).stat().st_size}" for file in files)
+    """Short hash of the names and sizes of files and of samples of their content, wherever their folder lies.
+
+    The samples are 4 KiB at the start, the middle, the end, and three places on each side of the middle.
+    """
+    lines = sorted(f"{Path(file).name} {Path(file).stat().st_size} {_sampled(Path(file))}" for file in files)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _sampled(file: Path) -> str:
+    """Hash of pieces of a file, evenly spaced from its start to its end."""
+    last = max(file.stat().st_size - _SAMPLE_BYTES, 0)
+    digest = hashlib.sha256()
+    with file.open("rb", buffering=0) as opened:
+        for place in sorted({last * number // (_SAMPLES - 1) for number in range(_SAMPLES)}):
+            opened.seek(place)
+            digest.update(opened.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
 
 
 def git_revision() -> str:
@@ -66,14 +84,16 @@ class RunRecord:
 
     ``run.json`` holds the command, the merged configuration, package versions, the git revision and a fingerprint of
     the data; each time the run is resumed, what differs then is added. ``finished.json`` marks a run as complete
-    (``find_weights`` looks for it). A folder that holds a finished run, or one that could be resumed, is not written
-    to unless asked. Of several processes the main one writes.
+    (``find_weights`` looks for it). ``stage.json``, for a training, holds what ``TrainingStages`` knows a finished
+    stage by; a run that goes on with other settings or data loses it. A folder that holds a finished run, or one that
+    could be resumed, is not written to unless asked. Of several processes the main one writes.
 
     Args:
         output_dir: the run's folder, made if missing.
         files: the data files the run reads.
         overwrite: replace the run that is in the folder.
         resume: go on with the run that is in the folder.
+        validation_files: the data files a training is validated on; None for runs that are no training.
     """
 
     def __init__(
@@ -82,9 +102,11 @@ class RunRecord:
         files: Iterable[str | Path] = (),
         overwrite: bool = False,
         resume: bool | str = False,
+        validation_files: Iterable[str | Path] | None = None,
     ) -> None:
         self.folder = Path(output_dir)
         self.files = list(files)
+        self.validation_files = None if validation_files is None else list(validation_files)
         self.overwrite = overwrite
         self.resume = bool(resume)
         self._started = 0.0
@@ -106,7 +128,7 @@ class RunRecord:
         folders = sorted({str(Path(file).parent) for file in self.files})
         logger.info("data: %d files of %s", len(self.files), ", ".join(folders) or "no folder")
         logger.info("results go to %s", self.folder)
-        record = {
+        record: dict[str, Any] = {
             "command": sys.argv,
             "configuration": merged_configuration(),
             "versions": {"python": platform.python_version(), "recon-monai": __version__, **_versions()},
@@ -115,6 +137,8 @@ class RunRecord:
             "data": {"folders": folders, "files": len(self.files), "fingerprint": data_fingerprint(self.files)},
         }
         self._write("run.json", self._continued(record))
+        if distributed.is_main():
+            self._record_stage(record["configuration"])
 
     def _check_folder(self) -> None:
         """Keep what an earlier run left, or remove it if told so."""
@@ -134,8 +158,22 @@ class RunRecord:
                     "--run_name, or give --overwrite True to start it anew"
                 )
         # weights and states are TrainingCheckpoint's to replace: other runs may have been pointed at their folder
-        for old in (finished, self.folder / "run.json"):
+        for old in (finished, self.folder / "run.json", self.folder / STAGE_RECORD):
             old.unlink(missing_ok=True)
+
+    def _record_stage(self, configuration: dict[str, Any]) -> None:
+        """Write by which settings and data this training is known, or remove that if it was begun by others."""
+        path = self.folder / STAGE_RECORD
+        if self.validation_files is None or not configuration:
+            path.unlink(missing_ok=True)
+            return
+        files = [*self.files, *self.validation_files]
+        content = {"settings": stage_settings(configuration), "data": data_fingerprint(files)}
+        if not (self.resume and (self.folder / RUN_STATE).exists()):
+            self._write(STAGE_RECORD, content)
+        elif path.exists() and (difference := first_difference(content, json.loads(path.read_text()))):
+            logger.warning("%s since the run began, so it will not count as a finished stage with either", difference)
+            path.unlink()
 
     def _continued(self, record: dict[str, Any]) -> dict[str, Any]:
         """The record of the run's beginning with what is different now; the given one if the run begins now."""

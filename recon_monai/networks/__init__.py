@@ -34,6 +34,7 @@ from recon_monai.networks.weights import (
     load_shared_weights,
     load_weights,
     varnet_from_fastmri,
+    weights_fit,
 )
 
 __all__ = [
@@ -64,4 +65,5 @@ __all__ = [
     "make_normalization",
     "read_torch_file",
     "varnet_from_fastmri",
+    "weights_fit",
 ]

@@ -29,6 +29,17 @@ class RecordedModule(nn.Module):
         """Return the record as a tensor."""
         return encode_record(self.architecture)
 
+    def difference(self, record: dict[str, Any]) -> str | None:
+        """Compare with the record of weights.
+
+        Args:
+            record: what `decode_record` read.
+
+        Returns:
+            The first difference in words; None if the weights fit.
+        """
+        return first_difference(self.architecture, record)
+
     def set_extra_state(self, state: torch.Tensor) -> None:
         """Check a record that came with weights.
 
@@ -38,7 +49,7 @@ class RecordedModule(nn.Module):
         Raises:
             ValueError: if it is the record of another architecture; the message names the first difference.
         """
-        difference = first_difference(self.architecture, decode_record(state))
+        difference = self.difference(decode_record(state))
         if difference is not None:
             raise ValueError(
                 f"these weights belong to another {type(self).__name__}: {difference}; build the network with the "

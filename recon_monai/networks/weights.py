@@ -12,14 +12,21 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
-from recon_monai.networks.architecture import RecordedModule, decode_record, encode_record, first_difference
+from recon_monai.networks.architecture import RecordedModule, decode_record, encode_record
 from recon_monai.networks.blocks import NormResXUNet, NormUNet, SensitivityNetwork
 from recon_monai.networks.files import read_torch_file
 from recon_monai.networks.nets import DIRCN, UniversalVarNet, VarNet
 from recon_monai.networks.nets.dircn import Aggregation, DataConsistency
 from recon_monai.networks.original_dircn import ResXUNetSizes, find_sizes, rename
 
-__all__ = ["adopt_anatomies", "dircn_from_original", "load_shared_weights", "load_weights", "varnet_from_fastmri"]
+__all__ = [
+    "adopt_anatomies",
+    "dircn_from_original",
+    "load_shared_weights",
+    "load_weights",
+    "varnet_from_fastmri",
+    "weights_fit",
+]
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
@@ -61,6 +68,16 @@ def load_weights(network: NetworkT, source: str | os.PathLike[str] | Mapping[str
         )
     network.load_state_dict(weights)
     return network
+
+
+def weights_fit(network: nn.Module, weights: Mapping[str, torch.Tensor]) -> bool:
+    """Whether `load_weights` would take a state dict: its names, its shapes and the sizes it records.
+
+    Args:
+        network: stays as it is.
+        weights: the state dict.
+    """
+    return _different_sizes(network, weights) is None and _different_key(network, weights) is None
 
 
 def load_shared_weights(network: NetworkT, source: str | os.PathLike[str] | Mapping[str, torch.Tensor]) -> NetworkT:
@@ -164,7 +181,7 @@ def _different_sizes(network: nn.Module, weights: Mapping[str, torch.Tensor]) ->
     for name, module in network.named_modules():
         key = f"{name}._extra_state" if name else "_extra_state"
         if isinstance(module, RecordedModule) and key in weights:
-            difference = first_difference(module.architecture, decode_record(weights[key]))
+            difference = module.difference(decode_record(weights[key]))
             if difference is not None:
                 return f"{difference} ({key})"
     return None

@@ -159,11 +159,11 @@ def training_command(
         "val_interval": scale.val_interval,
         "learning_rate": scale.learning_rate,
         "num_workers": scale.num_workers,
-        "omega": run.omega,
         "aspin_placement": run.placement,
         "aug_delay": scale.tenth if run.augmentation else 0,
         "aug_strength": 0.0,
         **run.augmentation,
+        **({} if run.kind == "aspin" else {"omega": run.omega}),  # which distills nothing
         **{f"stage_weights::{stage}": file for stage, file in weights.items()},
     }
     if run.kind == "plain" and run.anatomy:

@@ -29,11 +29,17 @@ TINY = {
 }
 
 
-def student_alone(folder: Path) -> dict:
-    """Options that train the student of `tiny_data` alone, with untrained weights of the stages before."""
+def student_alone(folder: Path, anatomies: Sequence[str] = ("brain",)) -> dict:
+    """Options that train the student alone, with untrained weights of the stages before, different for each teacher.
+
+    Args:
+        folder: where the weights are written.
+        anatomies: of the data, in the order of their names; those of `tiny_data` by default.
+    """
     torch.manual_seed(0)
     sizes = {"num_cascades": 1, "channels": 2, "sensitivity_channels": 2, "pools": 2}
-    parts = {"classifier": AnatomyClassifier(1), "teacher_brain": VarNet(**sizes)}
+    teachers = {f"teacher_{name}": VarNet(**sizes) for name in anatomies}
+    parts = {"classifier": AnatomyClassifier(anatomies=anatomies), **teachers}
     weights = {name: str(folder / f"{name}.pt") for name in parts}
     for name, part in parts.items():
         torch.save(part.state_dict(), weights[name])

@@ -63,6 +63,7 @@ def test_universal_varnet_is_spelled_out():
     assert network["refinement"]["aspin_placement"] == "@aspin_placement"
     assert content["aspin_placement"] == "all"
     assert network["classifier"]["_target_"] == "recon_monai.networks.AnatomyClassifier"
+    assert network["classifier"]["anatomies"] == "@anatomies"
     assert (network["classifier"]["size"], network["classifier"]["feature"]) == (96, "zero_filled")
     sensitivity, refinement = network["sensitivity_network"], network["refinement"]
     assert sensitivity["_target_"] == "recon_monai.networks.SensitivityNetwork"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
+import h5py
 import pytest
 import torch
 from bundle_tools import TINY, TORCHRUN, run_bundle, start_bundle, student_alone
@@ -15,25 +17,29 @@ pytestmark = pytest.mark.slow
 
 CONFIGS = "bundles/universal_varnet/configs"
 TRAIN = f"['{CONFIGS}/train.json', '{CONFIGS}/multi_gpu_train.json']"
+ANATOMIES = ("brain", "knee")
+STUDENT = {"max_epochs": 2, "warmup_epochs": 0, "omega": 0.1, "aug_delay": 0}
 EVALUATE = f"['{CONFIGS}/evaluate.json', '{CONFIGS}/multi_gpu_evaluate.json']"
 
 
 @pytest.fixture(scope="module")
 def data(tiny_data, tmp_path_factory) -> Path:
-    """Two subjects (four slices) for training; one for validation; three for the test."""
+    """Two subjects (four slices) of different anatomies for training; one for validation; two for the test."""
     folder = tmp_path_factory.mktemp("process_data")
     for name in ("subject0.h5", "subject1.h5", "subject2.h5"):
         (folder / name).write_bytes((tiny_data / name).read_bytes())
     for part in ("a", "b"):
         (folder / f"subject2{part}.h5").write_bytes((tiny_data / "subject2.h5").read_bytes())
+    with h5py.File(folder / "subject1.h5", "r+") as file:
+        file.attrs["anatomy"] = "knee"
     split = {"train": ["subject0.h5", "subject1.h5"], "val": ["subject2.h5"], "test": ["subject2a.h5", "subject2b.h5"]}
     (folder / "split.json").write_text(json.dumps(split))
     return folder
 
 
-def train(checkout: Path, data: Path, name: str, *, processes: int, **sizes: int) -> Path:
-    """Four updates, each on two slices."""
-    options = {**TINY, **student_alone(checkout), **sizes, "max_epochs": 2, "warmup_epochs": 0}
+def train(checkout: Path, data: Path, name: str, *, processes: int, **changes: Any) -> Path:
+    """Four updates, each on two slices, mostly by what the teachers say."""
+    options = {**TINY, **STUDENT, **student_alone(checkout, ANATOMIES), **changes}
     options |= {"dataset_dir": data, "run_name": name}
     if processes == 1:
         run_bundle("training", f"{CONFIGS}/train.json", checkout, options)
@@ -75,6 +81,19 @@ def test_four_updates_equal_those_of_the_large_batch(one_process, checkout, data
     best = [json.loads((run / "model.json").read_text()) for run in (one_process, other)]
     assert best[0]["metrics"]["val_ssim"] == pytest.approx(best[1]["metrics"]["val_ssim"], rel=1e-4)
     assert best[0]["metrics"].keys() == best[1]["metrics"].keys()
+    drawn = [(run / "augmentation.csv").read_text() for run in (one_process, other)]
+    assert drawn[0] == drawn[1]
+    assert [row["slices"] for row in csv.DictReader(drawn[0].splitlines())] == ["4", "4"]
+
+
+def test_teachers_swapped_give_other_weights(one_process, checkout, data):
+    """So that the equality above says each slice has its own teacher in every process; all steps mix anatomies."""
+    weights = student_alone(checkout, ANATOMIES)["stage_weights"]
+    brain, knee = (f"teacher_{name}" for name in ANATOMIES)
+    swapped = {**weights, brain: weights[knee], knee: weights[brain]}
+    other = train(checkout, data, "swapped", processes=1, batch_size=2, stage_weights=swapped)
+    first, second = (torch.load(run / "last.pt", weights_only=True)["network"] for run in (one_process, other))
+    assert distance(first, second) > 1e-3
 
 
 def two_processes(checkout: Path, data: Path) -> Path:
@@ -123,7 +142,7 @@ def test_two_processes_stop_and_resume_together(one_process, checkout, data, tmp
     handler = {"_target_": "bundle_tools.SignalAt", "name": "SIGTERM", "iteration": 1, "rank": 1}
     overlay.write_text(json.dumps({"+train::handlers": [handler]}))
     files = TRAIN.replace("]", f", '{overlay}']")
-    options = {**TINY, **student_alone(checkout), "max_epochs": 2, "warmup_epochs": 0}
+    options = {**TINY, **STUDENT, **student_alone(checkout, ANATOMIES)}
     options |= {"dataset_dir": data, "run_name": "cut-two"}
     cut = start_bundle("training", files, checkout, options, launcher=TORCHRUN)
     assert cut.returncode != 0

@@ -137,6 +137,33 @@ def test_each_stage_runs_alone(whole, checkout, data, runs):
     assert equal(runs / "s" / "model.pt", whole / "model.pt")
 
 
+def test_a_stage_run_alone_is_used_and_some_stages_are_a_run_of_their_own(checkout, data, runs):
+    options = {**OPTIONS, "dataset_dir": data, "seed": 11}
+    alone = {**options, "run_name": "classifier-alone"}
+    run_bundle("training", f"['{CONFIG}', '{CONFIGS}/train_classifier.json']", checkout, alone)
+    # an option below what the classifier's stage and its loss do not have
+    options |= {"loss_function::distillation_loss::norm": "sum", "omega": 0.5}
+    some = {**options, "stages": ["classifier"], "run_name": "some-stages"}
+    printed = run_bundle("training", CONFIG, checkout, some)
+    assert printed.count("classifier: using") == 1
+    assert "eval/classifier-alone/model.pt, finished with the same settings and data (1 epochs)" in printed
+    assert json.loads((runs / "some-stages" / "stages.json").read_text())["finished"] is True
+
+    # in a stage that is trained too, and with weights that are not there
+    run_bundle("training", CONFIG, checkout, {**some, "seed": 12, "run_name": "other-stages"})
+    assert (runs / "other-stages" / "classifier" / "finished.json").is_file()
+    for words, message in (
+        ({"stage_weights::classifier": "gone.pt"}, "--stage_weights::classifier gone.pt: there is no such file"),
+        ({"run_name": "nothing"}, "--omega would be without effect: nothing in train.json, no_distillation.json uses"),
+    ):
+        files = CONFIG if "run_name" not in words else f"['{CONFIG}', '{CONFIGS}/no_distillation.json']"
+        given = {key: value for key, value in options.items() if not key.startswith("loss_function") or files == CONFIG}
+        done = start_bundle("training", files, checkout, {**given, "run_name": "gone", **words})
+        assert done.returncode == 1
+        assert message in done.stdout
+        assert "Traceback" not in done.stdout
+
+
 def test_dry_run_plans_every_stage(checkout, data, runs):
     before = sorted(runs.glob("*"))
     options = {**OPTIONS, "dataset_dir": data, "seed": 9, "dry_run": True, "run_name": "planned"}

@@ -110,10 +110,16 @@ def test_another_classifier(bundle: Path, run: Path, tmp_path: Path, caplog: pyt
     trained = torch.load(run / "model.pt", weights_only=True)
     for name, value in trained.items():
         part, _, key = name.partition(".")
+        if name == "classifier._extra_state":  # holds the names, which this one's own weights do not
+            continue
         expected = classifier.state_dict()[key] if part == "classifier" else value
         assert torch.equal(shipped[name], expected)
     record = json.loads((bundle / "models" / "model.json").read_text())
     assert record["classifier_training"]["epochs"] == 5
+    torch.save(AnatomyClassifier(anatomies=["heart", "brain"]).state_dict(), other / "model.pt")
+    assert "anatomies=['heart', 'brain'], the network has anatomies=['brain', 'heart']" in failure(
+        caplog, run, "--bundle", bundle, "--classifier", other, "--overwrite"
+    )
 
 
 def test_unfinished_runs_and_other_sizes_are_refused(bundle: Path, run: Path, caplog: pytest.LogCaptureFixture) -> None:

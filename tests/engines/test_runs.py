@@ -89,3 +89,18 @@ def test_nothing_to_continue_is_an_error(tmp_path):
     state(tmp_path, "some", age=1)
     with pytest.raises(ValueError, match=r"--resume other: .* holds no last\.pt or stages\.json; runs that do: some"):
         name_run(str(tmp_path), resume="other")
+
+
+def test_a_run_of_stages_that_is_over_or_left_nothing_is_not_continued(tmp_path):
+    state(tmp_path, "older", age=50)
+    for name, finished in (("complete", True), ("failed at once", False)):
+        (tmp_path / "eval" / name).mkdir()
+        (tmp_path / "eval" / name / "stages.json").write_text(
+            json.dumps({"stages": ["classifier"], "finished": finished})
+        )
+    assert name_run(str(tmp_path), resume=True) == "older"
+    assert name_run(str(tmp_path), resume="failed at once") == "failed at once"
+    stage = tmp_path / "eval" / "failed at once" / "classifier"
+    stage.mkdir()
+    (stage / "last.pt").write_bytes(b"state")
+    assert name_run(str(tmp_path), resume=True) == "failed at once"

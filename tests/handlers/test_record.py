@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,31 @@ def test_fingerprint_follows_names_and_sizes_not_the_folder(tmp_path):
     assert data_fingerprint(one) == data_fingerprint(reversed(two))
     (tmp_path / "two" / "b.h5").write_bytes(b"45678")
     assert data_fingerprint(one) != data_fingerprint(two)
+
+
+@pytest.mark.parametrize("place", [0, 5_000, 50_000, 62_000, 75_000, 99_999])
+def test_fingerprint_follows_content(tmp_path, place):
+    content = bytearray(range(250)) * 400
+    for folder in ("one", "two", "other"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.h5").write_bytes(content)
+    os.utime(tmp_path / "two" / "a.h5", (1e9, 1e9))
+    # other values from here on, or up to here, as data of another noise would have
+    changed = bytes(255 - value for value in content)
+    mixed = content[:place] + changed[place:] if place < 60_000 else changed[:place] + content[place:]
+    (tmp_path / "other" / "a.h5").write_bytes(mixed)
+    one, two, other = (data_fingerprint([tmp_path / folder / "a.h5"]) for folder in ("one", "two", "other"))
+    assert one == two
+    assert one != other
+
+
+def test_a_small_or_empty_file_has_a_fingerprint(tmp_path):
+    file = tmp_path / "a.h5"
+    found = set()
+    for content in (b"", b"1", b"2", b"1" * 4096, b"1" * 4097):
+        file.write_bytes(content)
+        found.add(data_fingerprint([file]))
+    assert len(found) == 5
 
 
 def test_record_at_start_and_mark_at_the_end(tmp_path, caplog):
@@ -104,3 +130,24 @@ def test_a_run_that_breaks_off_is_not_finished(tmp_path):
         raise AssertionError("the error must reach the caller")
     assert (tmp_path / "run.json").exists()
     assert not (tmp_path / "finished.json").exists()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_what_a_stage_is_known_by_is_written_for_trainings_only(tmp_path, monkeypatch, training):
+    config = tmp_path / "train.json"
+    config.write_text(json.dumps({"rate": 1, "train": {"trainer": {"rate": "@rate"}}}))
+    monkeypatch.setattr("sys.argv", ["monai.bundle", "run", "--config_file", str(config), "--rate", "3"])
+    files = [tmp_path / "a.h5", tmp_path / "b.h5"]
+    for file in files:
+        file.write_text(file.name)
+    (tmp_path / "run").mkdir()
+    stage = tmp_path / "run" / "stage.json"
+    stage.write_text("{}")  # of a run that was here before
+    record = RunRecord(str(tmp_path / "run"), files[:1], validation_files=files[1:] if training else None)
+    engine = Engine(lambda engine, batch: None)
+    record.attach(engine)
+    engine.run([0])
+    assert stage.exists() == training
+    if training:
+        settings = {"rate": 3, "train": {"trainer": {"rate": "@rate"}}}
+        assert json.loads(stage.read_text()) == {"settings": settings, "data": data_fingerprint(files)}

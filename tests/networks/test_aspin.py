@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from recon_monai.networks import ASPIN, NormUNet
-from recon_monai.networks.blocks import InstanceNorm, normalize_and_activate
+from recon_monai.networks.blocks import InstanceNorm, aspin, normalize_and_activate
 
 
 def generator() -> torch.Generator:
@@ -124,7 +124,11 @@ def test_runs_under_autocast(channels_last: bool) -> None:
 @pytest.mark.parametrize(
     ("anatomy", "found"),
     [
-        (torch.tensor([0]), r"int64 of shape \(1, 2\)"),
+        (torch.tensor([0]), r"int64 of shape \(1,\)"),
+        (torch.tensor([0, 1], dtype=torch.int32), r"int32 of shape \(2,\)"),
+        (torch.tensor([True, False]), r"bool of shape \(2,\)"),
+        (torch.ones(2, 2, dtype=torch.bool), r"bool of shape \(2, 2\)"),
+        (torch.ones(2, 2, dtype=torch.complex64), r"complex64 of shape \(2, 2\)"),
         (torch.ones(2, 3), r"shape \(2, 3\)"),
         (torch.ones(2), r"float32 of shape \(2,\)"),
     ],
@@ -132,6 +136,37 @@ def test_runs_under_autocast(channels_last: bool) -> None:
 def test_refuses_anatomies_that_do_not_fit(anatomy: torch.Tensor, found: str) -> None:
     with pytest.raises(ValueError, match=f"an index.*{found}"):
         ASPIN(2, 4)(features(2, 4, 3, 3, dtype=torch.float32), anatomy)
+
+
+@pytest.mark.parametrize("index", [[0, 2], [-1, 0]])
+def test_an_index_out_of_range_is_named(index: list[int]) -> None:
+    x = features(2, 4, 3, 3, dtype=torch.float32)
+    with pytest.raises(ValueError, match=rf"anatomy is \[{index[0]}, {index[1]}\], expected indices from 0 to 1"):
+        ASPIN(2, 4)(x, torch.tensor(index))
+
+
+def test_what_stands_in_for_the_check_on_other_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x = varied(2, 4, torch.float32), features(4, 4, 5, 6, dtype=torch.float32)
+    right = layer(x, torch.tensor([1, 0, 0, 0]))
+    monkeypatch.setattr(aspin, "_one_hot", aspin._one_hot_or_nan)
+    result = layer(x, torch.tensor([1, 2, -1, 0]))
+    assert torch.equal(result[[0, 3]], right[[0, 3]])
+    assert bool(result[[1, 2]].isnan().all())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_an_index_out_of_range_spoils_its_own_sample_only() -> None:
+    layer = varied(2, 4, torch.float32).cuda()
+    x = features(4, 4, 5, 6, dtype=torch.float32).cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        index = torch.tensor([1, 2, -1, 0]).pin_memory().cuda(non_blocking=True)
+        result = layer(x, index)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    right = layer(x, F.one_hot(torch.tensor([1, 0, 0, 0]), 2).cuda().float())
+    assert torch.equal(result[[0, 3]], right[[0, 3]])
+    assert bool(result[[1, 2]].isnan().all())
 
 
 def test_needs_an_anatomy() -> None:

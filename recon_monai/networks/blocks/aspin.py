@@ -46,13 +46,15 @@ class ASPIN(nn.Module):
 
         Args:
             features: shape ``(B, channels, H, W)``.
-            anatomy: int64 index ``(B,)``, or weights (probabilities) ``(B, anatomies)``.
+            anatomy: int64 index ``(B,)``, or weights (probabilities) ``(B, anatomies)``; one-hot int64 will do.
 
         Returns:
             A new tensor of the same shape and memory format.
 
         Raises:
-            ValueError: if `anatomy` does not fit.
+            ValueError: if `anatomy` does not fit in dtype or shape, or an index is out of range. On a device other than
+                the CPU, where reading an index would wait for all work before it, a sample whose index is out of range
+                becomes NaN instead.
         """
         gamma, beta = (values.to(features.dtype).flatten() for values in self.affine(anatomy, len(features)))
         batch, channels, height, width = features.shape
@@ -72,15 +74,17 @@ class ASPIN(nn.Module):
             ``gamma`` and ``beta``, each of shape ``(B, channels)``.
 
         Raises:
-            ValueError: if `anatomy` does not fit.
+            ValueError: as `forward`.
         """
-        if not anatomy.is_floating_point() and anatomy.ndim == 1:
-            anatomy = F.one_hot(anatomy, len(self.gamma))
-        if anatomy.shape != (batch, len(self.gamma)):
+        count, is_index = len(self.gamma), anatomy.dtype == torch.int64
+        shapes = [(batch, count), (batch,)] if is_index else [(batch, count)]
+        if not (is_index or anatomy.is_floating_point()) or anatomy.shape not in shapes:
             raise ValueError(
-                f"anatomy must be an index ({batch},) or weights ({batch}, {len(self.gamma)}), got {anatomy.dtype} of "
+                f"anatomy must be an index ({batch},) of int64 or weights ({batch}, {count}), got {anatomy.dtype} of "
                 f"shape {tuple(anatomy.shape)}."
             )
+        if anatomy.ndim == 1:
+            anatomy = _one_hot(anatomy, count)
         gamma, beta = torch.stack(list(self.gamma)), torch.stack(list(self.beta))
         with full_precision(gamma):
             # An anatomy of weight 0 adds exact zeros: one-hot weights give the parameters themselves.
@@ -99,6 +103,20 @@ class ASPIN(nn.Module):
     def extra_repr(self) -> str:
         """Describe the layer in the printed network."""
         return f"{len(self.gamma)} anatomies, {self.channels}, eps={self.eps}"
+
+
+def _one_hot(index: torch.Tensor, count: int) -> torch.Tensor:
+    if index.device.type == "cpu":
+        if not bool(((index >= 0) & (index < count)).all()):
+            raise ValueError(f"anatomy is {index.tolist()}, expected indices from 0 to {count - 1}.")
+        return F.one_hot(index, count)
+    return _one_hot_or_nan(index, count)
+
+
+def _one_hot_or_nan(index: torch.Tensor, count: int) -> torch.Tensor:
+    # torch's own stops the whole process on a GPU where an index is out of range
+    weights = (index[:, None] == torch.arange(count, device=index.device)).float()
+    return weights.masked_fill(((index < 0) | (index >= count))[:, None], float("nan"))
 
 
 def _selected(old: list[torch.Tensor], sources: Sequence[int | None]) -> nn.ParameterList:

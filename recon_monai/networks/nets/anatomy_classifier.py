@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from recon_monai.networks.architecture import RecordedModule
+from recon_monai.networks.architecture import RecordedModule, decode_record, first_difference
 from recon_monai.networks.blocks import ASPIN, UNet
 from recon_monai.networks.inputs import as_complex_kspace, as_sampling_mask
+from recon_monai.networks.nets.anatomy_names import checked_names
 from recon_monai.networks.nets.output_fit import fit_output
 from recon_monai.networks.nets.varnet import VarNet
 from recon_monai.networks.precision import full_precision
@@ -22,6 +23,7 @@ __all__ = ["AddedOutput", "AnatomyClassifier", "ClassifierInput", "last_unet_out
 ClassifierInput = Literal["zero_filled", "varnet_last"]
 
 FEATURES = 64
+_NAMES = "anatomies"
 _VARNET_SIZE = (640, 368)
 _DRAWS = 1000
 _NEVER = -1e4  # exp(_NEVER) is 0
@@ -60,9 +62,14 @@ class AnatomyClassifier(RecordedModule):
     Statistics of the pooled features of each anatomy (`set_feature_statistics`) travel in the state dict, so that
     `select_outputs` and `fit_output` can add an anatomy without the data of the old ones.
 
+    The names of its outputs, if it was told any, travel in the state dict too: weights of a classifier with other
+    names, or with the same in another order, are refused, and one without names takes over those of the weights that
+    it loads. Weights without names (of versions that wrote none) are accepted.
+
     Args:
-        num_anatomies: number of outputs.
+        num_anatomies: number of outputs; None for that of ``anatomies``, and 2 without these.
         in_channels: channels of the image, 2 for real and imaginary part.
+        anatomies: names of the outputs, in their order; None: not known here.
         size: height and width of the zero-filled image in pixels.
         feature: what is classified: ``"zero_filled"``, or ``"varnet_last"``, the raw output of the U-Net in the last
             cascade of a trained VarNet (see `last_unet_output`), center-cropped or zero-padded to 640x368. The latter
@@ -78,7 +85,8 @@ class AnatomyClassifier(RecordedModule):
         feature_count: number of slices behind them, ``(A,)``, 0 until set.
 
     Raises:
-        ValueError: if an argument is out of range, or the VarNet does not fit or is not used.
+        ValueError: if an argument is out of range, names are unusable or not as many as outputs, or the VarNet does
+            not fit or is not used.
     """
 
     feature_mean: torch.Tensor
@@ -87,14 +95,17 @@ class AnatomyClassifier(RecordedModule):
 
     def __init__(
         self,
-        num_anatomies: int = 2,
+        num_anatomies: int | None = None,
         in_channels: int = 2,
         *,
+        anatomies: Sequence[str] | None = None,
         size: int = 96,
         feature: ClassifierInput = "zero_filled",
         varnet: VarNet | None = None,
     ) -> None:
         super().__init__()
+        if num_anatomies is None:
+            num_anatomies = 2 if anatomies is None else len(checked_names(anatomies))
         if num_anatomies < 1 or in_channels < 1 or size < 4:
             raise ValueError(
                 f"num_anatomies and in_channels must be at least 1 and size at least 4, got {num_anatomies}, "
@@ -107,7 +118,7 @@ class AnatomyClassifier(RecordedModule):
         if varnet is not None:
             _check_varnet(varnet, feature, in_channels)
             varnet.requires_grad_(False).eval()
-        # not the number of anatomies: it grows, and shows in the shapes
+        # not the number of anatomies: it grows, and shows in the shapes; their names come in where they are known
         self.architecture = {"in_channels": in_channels, "size": size, "feature": feature}
         self.size = size
         self.feature = feature
@@ -131,6 +142,53 @@ class AnatomyClassifier(RecordedModule):
         self.register_buffer("feature_mean", torch.zeros(num_anatomies, FEATURES))
         self.register_buffer("feature_covariance", torch.zeros(num_anatomies, FEATURES, FEATURES))
         self.register_buffer("feature_count", torch.zeros(num_anatomies, dtype=torch.int64))
+        if anatomies is not None:
+            self.name_outputs(anatomies)
+
+    @property
+    def anatomies(self) -> tuple[str, ...] | None:
+        """Names of the outputs in their order; None if they are not known."""
+        names = self.architecture.get(_NAMES)
+        return None if names is None else tuple(names)
+
+    def name_outputs(self, anatomies: Sequence[str]) -> None:
+        """Say which anatomies the outputs are.
+
+        Args:
+            anatomies: their names, in their order.
+
+        Raises:
+            ValueError: if names are unusable, not as many as outputs, or not those that the classifier has.
+        """
+        names = checked_names(anatomies)
+        if len(names) != self.num_anatomies:
+            raise ValueError(
+                f"the classifier tells {self.num_anatomies} anatomies apart, expected {len(names)}: {', '.join(names)}."
+            )
+        if self.anatomies not in (None, names):
+            raise ValueError(
+                f"the classifier was made for the anatomies {self.architecture[_NAMES]}, expected {list(names)} in "
+                "this order; give a classifier of these."
+            )
+        self.architecture[_NAMES] = list(names)
+
+    def difference(self, record: dict[str, Any]) -> str | None:
+        """Compare with the record of weights; names only where both have them."""
+        ours = self.architecture
+        if _NAMES not in ours or _NAMES not in record:
+            ours, record = ({key: value for key, value in part.items() if key != _NAMES} for part in (ours, record))
+        return first_difference(ours, record)
+
+    def set_extra_state(self, state: torch.Tensor) -> None:
+        """Check a record that came with weights, and take over its names where there are none.
+
+        Raises:
+            ValueError: if it is the record of another architecture or of other anatomies.
+        """
+        super().set_extra_state(state)
+        names = decode_record(state).get(_NAMES)
+        if names is not None and len(names) == self.num_anatomies:  # else shapes differ, which is the error to report
+            self.name_outputs(names)
 
     @property
     def num_anatomies(self) -> int:
@@ -297,13 +355,19 @@ class AnatomyClassifier(RecordedModule):
         self._store(index, features)
         return AddedOutput(len(positives), int((gap_positive > shift).sum()), len(negatives), shift)
 
-    def select_outputs(self, sources: Sequence[int | None]) -> None:
+    def select_outputs(self, sources: Sequence[int | None], anatomies: Sequence[str] | None = None) -> None:
         """Change which outputs there are, in place.
 
         Args:
             sources: for each output from now on the index of the one whose row and statistics it takes over, bit for
                 bit, or None for a new one, which is never chosen until its row is fitted or trained.
+            anatomies: names of the outputs from now on. None keeps the names of those that are taken over.
+
+        Raises:
+            ValueError: if names are unusable, not as many as outputs, not those of the outputs that are taken over, or
+                missing for a new output of a classifier that has names.
         """
+        names = self._names_of(sources, anatomies)
         kept = [(new, old) for new, old in enumerate(sources) if old is not None]
         old = self.head
         self.head = nn.Linear(FEATURES, len(sources)).to(old.weight).requires_grad_(old.weight.requires_grad)
@@ -318,6 +382,23 @@ class AnatomyClassifier(RecordedModule):
             for new, before in kept:
                 selected[new] = buffer[before]
             setattr(self, name, selected)
+        if names is not None:
+            self.architecture[_NAMES] = list(names)
+
+    def _names_of(self, sources: Sequence[int | None], anatomies: Sequence[str] | None) -> tuple[str, ...] | None:
+        """Names of the outputs that `select_outputs` makes."""
+        before = self.anatomies
+        if anatomies is None and before is None:
+            return None
+        kept = [None if source is None or before is None else before[source] for source in sources]
+        given = kept if anatomies is None else list(anatomies)
+        agree = len(given) == len(kept) and all(old in (None, new) for old, new in zip(kept, given, strict=True))
+        if not agree or None in given:
+            raise ValueError(
+                f"the outputs of the classifier would be called {given}, expected {len(kept)} names, "
+                f"{kept} where an output is taken over; give one name for each output."
+            )
+        return checked_names([name for name in given if name is not None])
 
     def _decide(self, features: torch.Tensor) -> torch.Tensor:
         with full_precision(features):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from torch import nn
 from recon_monai.networks.blocks import ASPIN, AspinPlacement, NormUNet
 from recon_monai.networks.inputs import as_complex_kspace, as_sampling_mask
 from recon_monai.networks.nets.anatomy_classifier import AnatomyClassifier
+from recon_monai.networks.nets.anatomy_names import checked_names
 from recon_monai.networks.nets.varnet import Checkpointing, VarNet
 
 __all__ = ["Anatomy", "UniversalReconstruction", "UniversalVarNet"]
@@ -57,12 +57,13 @@ class UniversalVarNet(VarNet):
             aspin_placement=...)``; called as ``refinement(num_anatomies=...)`` once per cascade.
         sensitivity_network: as of `VarNet`; it is the same for all anatomies.
         classifier: finds the anatomy, called as ``classifier(kspace, mask)``, returns logits ``(B, anatomies)``;
-            in place of ``AnatomyClassifier(len(anatomies))``.
+            in place of ``AnatomyClassifier(anatomies=anatomies)``. One that has no names gets these, in place.
         certainty: a decision whose probability is below this is unsure, and anatomies are mixed. 0 always decides.
         checkpointing: as of `VarNet`.
 
     Raises:
-        ValueError: for no, equal or unusable names, a certainty outside 0 to 1, or as of `VarNet`.
+        ValueError: for no, equal or unusable names, a classifier of other anatomies, a certainty outside 0 to 1, or as
+            of `VarNet`.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class UniversalVarNet(VarNet):
         certainty: float = 0.9,
         checkpointing: Checkpointing = "none",
     ) -> None:
-        names = _checked_names(anatomies)
+        names = checked_names(anatomies)
         if not 0 <= certainty <= 1:
             raise ValueError(f"certainty must be between 0 and 1, got {certainty}.")
         make_refinement = refinement or partial(NormUNet, channels, pools, aspin_placement=aspin_placement)
@@ -93,12 +94,8 @@ class UniversalVarNet(VarNet):
             sensitivity_network=sensitivity_network,
             checkpointing=checkpointing,
         )
-        self.classifier = classifier or AnatomyClassifier(len(names))
-        if self.classifier.head.out_features != len(names):
-            raise ValueError(
-                f"the classifier tells {self.classifier.head.out_features} anatomies apart, expected {len(names)}: "
-                f"{', '.join(names)}."
-            )
+        self.classifier = classifier or AnatomyClassifier(anatomies=names)
+        self.classifier.name_outputs(names)
         self.certainty = certainty
         self.architecture["anatomies"] = list(names)
 
@@ -160,13 +157,13 @@ class UniversalVarNet(VarNet):
         Raises:
             ValueError: for no, equal or unusable names.
         """
-        names = _checked_names(anatomies)
+        names = checked_names(anatomies)
         before = self.anatomies
         sources = [before.index(name) if name in before else None for name in names]
         for module in self.modules():
             if isinstance(module, ASPIN):
                 module.select(sources)
-        self.classifier.select_outputs(sources)
+        self.classifier.select_outputs(sources, names)
         self.architecture["anatomies"] = list(names)
 
     def anatomy_parameters(self, anatomy: str) -> list[nn.Parameter]:
@@ -217,12 +214,3 @@ class UniversalVarNet(VarNet):
                 "of these, or none to let the classifier decide."
             )
         return self.anatomies.index(name)
-
-
-def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"anatomies is {names!r}, expected a list of names like ['brain', 'knee'].")
-    unusable = [name for name in names if not re.fullmatch(r"[\w-]+", name)]
-    if unusable or len(set(names)) != len(names):
-        raise ValueError(f"anatomies is {list(names)}, expected different words of letters, digits, - and _.")
-    return tuple(names)

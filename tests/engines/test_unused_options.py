@@ -1,0 +1,104 @@
+"""Options that nothing uses are refused; those of documents and of stages are not."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from recon_monai.engines.command_line import configuration_files, overrides
+from recon_monai.engines.overrides import UnknownOptionError, check_overrides
+from recon_monai.engines.unused_options import unused_options
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = ROOT / "bundles" / "universal_varnet" / "configs"
+DOCUMENTS = [ROOT / "README.md", ROOT / "bundles" / "universal_varnet" / "docs" / "README.md"]
+DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+
+
+def refuse(*options: str, files: str) -> None:
+    paths = str([str(CONFIGS / f"{name}.json") for name in files.split()])
+    check_overrides(["monai.bundle", "run", "training", "--config_file", paths, *options])
+
+
+@pytest.mark.parametrize(
+    ("files", "option"),
+    [
+        ("train distillation_code", "omega"),
+        ("train no_distillation", "omega"),
+        ("train no_distillation", "feature_level"),
+        ("train no_distillation", "teacher_epochs"),
+        ("train train_student no_distillation", "teacher_pretrained"),
+        ("train self_supervised", "alpha"),
+        ("train self_supervised", "foreground_fractions::knee"),
+        ("train add_anatomy", "classifier_epochs"),
+        ("evaluate evaluate_plain", "certainty"),
+    ],
+)
+def test_refused(files: str, option: str) -> None:
+    names = ", ".join(f"{name}.json" for name in files.split())
+    name = option.partition("::")[0]
+    message = f"--{option} would be without effect: nothing in {names} uses {name}; leave it away"
+    with pytest.raises(UnknownOptionError, match=f"^{re.escape(message)}$"):
+        refuse(f"--{option}", "1", "--num_workers", "2", files=files)
+
+
+def test_refused_where_only_the_stages_before_use_it() -> None:
+    with pytest.raises(UnknownOptionError, match=r"uses alpha \(only the stages before .* by train_teacher.json\)"):
+        refuse("--alpha", "1", files="train distillation_code")
+
+
+@pytest.mark.parametrize(
+    ("files", "options"),
+    [
+        ("train", "omega alpha classifier_epochs teacher_epochs teacher_pretrained stage_weights::classifier"),
+        ("train", "filters::anatomy foreground_fractions::knee output_dir run_name device initialize"),
+        ("train train_student", "omega teacher_epochs classifier_epochs"),
+        ("train no_distillation", "alpha classifier_epochs classifier_learning_rate"),
+        # stages take what is typed for the whole
+        ("train train_classifier", "omega alpha max_epochs teacher_epochs aug_delay"),
+        ("train train_teacher", "omega teacher_of classifier_epochs"),
+        ("train distillation_code train_teacher", "alpha"),
+        ("train distillation_slides", "omega alpha feature_level"),
+    ],
+)
+def test_accepted(files: str, options: str) -> None:
+    refuse(*(word for option in options.split() for word in (f"--{option}", "1")), files=files)
+
+
+def test_an_option_that_the_command_itself_refers_to_is_used() -> None:
+    refuse("--omega", "0.5", "--loss_function::alpha", "@omega", files="train no_distillation")
+
+
+def test_without_the_files_of_the_stages_their_options_are_not_judged(tmp_path: Path) -> None:
+    whole = tmp_path / "train.json"
+    whole.write_text(json.dumps({"stages": "all", "distillation": True, "teacher_epochs": 3, "used": 1, "by": "@used"}))
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text(json.dumps({"by": 2}))
+    assert unused_options([whole], {"teacher_epochs": 1, "used": 1, "by": 3}) == []
+    assert [text.split()[0] for text in unused_options([whole, overlay], {"teacher_epochs": 1, "used": 1})] == [
+        "--used"
+    ]
+
+
+def documented() -> list[str]:
+    """Commands of the documents that run a bundle."""
+    found = []
+    for document in DOCUMENTS:
+        for block in re.findall(r"```(?:bash|sh|console)?\n(.*?)```", document.read_text(), flags=re.DOTALL):
+            found += [line for line in block.replace("\\\n", " ").splitlines() if "monai.bundle run" in line]
+    return found
+
+
+def test_every_command_of_the_documents_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(CONFIGS.parent)  # so that configs/... is found too
+    commands = documented()
+    assert len(commands) > 15
+    for command in commands:
+        words = shlex.split(command, comments=True)
+        files = [CONFIGS / file.name for file in configuration_files(words)]
+        # a file that another command of the document writes
+        assert unused_options([file for file in files if file.is_file()], overrides(words)) == [], command
