@@ -1,13 +1,19 @@
-"""Which parts of the universal VarNet help: a queue of small trainings fixed in advance, and its table.
+"""Which parts of a bundle's network help: a queue of small trainings fixed in advance, and its page.
 
     python scripts/ablation.py --dataset_dir prepared/real_brain_heart           # works through the queue
     python scripts/ablation.py --dataset_dir prepared/real_brain_heart --status  # what is done, what is left
     python scripts/ablation.py --dataset_dir prepared/real_brain_heart --report docs/ablation.md
+    python scripts/ablation.py --bundle weighted_dircn --dataset_dir prepared/real_brain_heart
 
-Variants: (a) one VarNet per anatomy, the teachers of (d); (b) one VarNet for all; (c) with ASPIN, at each placement;
-(d) with distillation, at three weights; (e) with flips and translations; (f) with affine augmentation too. (b), (c) at
-all norms and (d) have three seeds, the others one. Seed 0 of everything comes first, so that a queue that was stopped
-early is of use.
+Variants of the universal VarNet (the default bundle): (a) one VarNet per anatomy, the teachers of (d); (b) one VarNet
+for all; (c) with ASPIN, at each placement; (d) with distillation, at three weights; (e) with flips and translations;
+(f) with affine augmentation too. (b), (c) at all norms and (d) have three seeds, the others one.
+
+Variants of the weighted DIRCN: normalized sum (the default) and concatenation with three seeds; from the default, one
+thing changed at a time with one seed: no aggregation, plain sum, no interconnections, no squeeze and excitation, focal
+loss, batch schedule. Memory and time of a training step are measured too, at sizes of their own.
+
+Seed 0 of everything comes first, so that a queue that was stopped early is of use.
 
 Ctrl-C or SIGTERM stops the queue after the step in hand, and the same command goes on. Results are kept in the cache
 folder of recon_monai, or below `--output`. `--scale small` takes a few core-hours on a CPU: the script makes a
@@ -24,11 +30,11 @@ import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NamedTuple
 
+from ablation_parts import dircn_plan, dircn_report, plan, report
 from ablation_parts.data import describe_data, reduce_data
-from ablation_parts.plan import SCALES, queue
-from ablation_parts.report import write_report
 from ablation_parts.runner import Busy, Queue
 
 from recon_monai.data import atomic_path, cache_dir
@@ -36,15 +42,36 @@ from recon_monai.data import atomic_path, cache_dir
 logger = logging.getLogger("ablation")
 
 
+class Comparison(NamedTuple):
+    """What belongs to a bundle.
+
+    Attributes:
+        plan: module with ``SCALES`` and ``queue``.
+        report: module with ``write_report``.
+        folder: of the results, below the cache folder.
+    """
+
+    plan: ModuleType
+    report: ModuleType
+    folder: str
+
+
+COMPARISONS = {
+    "universal_varnet": Comparison(plan, report, "ablation"),
+    "weighted_dircn": Comparison(dircn_plan, dircn_report, "ablation_weighted_dircn"),
+}
+
+
 def main() -> int:
     """Work through the queue, or say where it stands."""
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stdout)
-    folder = arguments.output / arguments.scale
+    comparison = COMPARISONS[arguments.bundle]
+    folder = (arguments.output or cache_dir() / comparison.folder) / arguments.scale
     try:
-        runs, plan = _prepare(arguments.dataset_dir, arguments.scale, folder)
+        runs, begun = _prepare(comparison, arguments.dataset_dir, arguments.scale, folder)
         if arguments.report:
-            write_report(runs, plan, arguments.report)
+            comparison.report.write_report(runs, begun, arguments.report)
         if arguments.status:
             print(runs.status())
         if arguments.report or arguments.status:
@@ -58,17 +85,20 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", choices=list(COMPARISONS), default="universal_varnet", help="whose variants")
     parser.add_argument("--dataset_dir", type=Path, required=True, help="fully sampled data with a split by subject")
-    parser.add_argument("--scale", choices=list(SCALES), default="small")
-    parser.add_argument("--output", type=Path, default=cache_dir() / "ablation", help="folder of the results")
+    parser.add_argument("--scale", choices=list(plan.SCALES), default="small")
+    parser.add_argument("--output", type=Path, help="folder of the results")
     parser.add_argument("--status", action="store_true", help="say what is done and what is left")
     parser.add_argument("--report", type=Path, metavar="FILE.md", help="write the tables and curves so far")
     return parser.parse_args()
 
 
-def _prepare(dataset_dir: Path, name: str, folder: Path) -> tuple[Queue, dict[str, Any]]:
+def _prepare(
+    comparison: Comparison, dataset_dir: Path, name: str, folder: Path
+) -> tuple[Queue[Any, Any], dict[str, Any]]:
     """The queue, and its plan, which must be the one it was begun with."""
-    scale, folder, source = SCALES[name], folder.absolute(), dataset_dir.absolute()
+    scale, folder, source = comparison.plan.SCALES[name], folder.absolute(), dataset_dir.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     data = source if scale.matrix is None else folder / "data"
     parts = describe_data(source) if scale.matrix is None else reduce_data(source, data, scale.matrix, scale.slices)
@@ -77,21 +107,21 @@ def _prepare(dataset_dir: Path, name: str, folder: Path) -> tuple[Queue, dict[st
         None: sum(part["slices"] for part in parts["train"].values()),
         **{anatomy: parts["train"][anatomy]["slices"] for anatomy in anatomies},
     }
-    runs = queue(anatomies)
-    plan = {
+    runs = comparison.plan.queue(anatomies)
+    begun = {
         "scale": name,
         "settings": dataclasses.asdict(scale),
         "data": parts,
         "runs": [dataclasses.asdict(run) for run in runs],
     }
-    plan = json.loads(json.dumps(plan))
+    begun = json.loads(json.dumps(begun))
     file = folder / "plan.json"
-    if file.is_file() and json.loads(file.read_text()) != plan:
+    if file.is_file() and json.loads(file.read_text()) != begun:
         raise ValueError(f"{file}: the queue was begun by another plan or with other data; choose another --output")
     if not file.is_file():
         with atomic_path(file) as temporary:
-            temporary.write_text(json.dumps(plan, indent=2) + "\n")
-    return Queue(runs, scale, folder / "runs", data, updates), plan
+            temporary.write_text(json.dumps(begun, indent=2) + "\n")
+    return Queue(runs, scale, folder / "runs", data, updates), begun
 
 
 if __name__ == "__main__":

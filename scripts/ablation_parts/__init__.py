@@ -1,1 +1,1 @@
-"""What `scripts/ablation.py` is made of: the plan, the data, the queue, and the report."""
+"""What `scripts/ablation.py` is made of: the plans, the data, the queue, and the reports."""

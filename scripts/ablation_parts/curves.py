@@ -1,14 +1,14 @@
-"""Validation curves: read from a run's TensorBoard files, drawn as SVG."""
+"""Validation curves, read from a run's TensorBoard files, and histograms: drawn as SVG."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-__all__ = ["Curve", "draw_curves", "mean_curve", "read_curves"]
+__all__ = ["Curve", "draw_curves", "draw_histograms", "mean_curve", "read_curves"]
 
 Curve = dict[int, float]
 """Value by epoch."""
@@ -78,19 +78,71 @@ def draw_curves(panels: Mapping[str, Mapping[str, Sequence[Curve]]], y_title: st
     if not labels:
         raise ValueError("there are no validation curves yet; wait for the first validation of a run")
     colors = {label: COLORS[index % len(COLORS)] for index, label in enumerate(labels)}
-    width, height = _PANEL[0] * len(shown), _PANEL[1] + _LEGEND_LINE * math.ceil(len(labels) / 2) + 10
+    drawn = {title: _panel(title, lines, colors, y_title) for title, lines in shown.items()}
+    return _document(list(drawn.values()), colors)
+
+
+def draw_histograms(
+    panels: Mapping[str, Mapping[str, Sequence[float]]], x_title: str, width: float, marks: Mapping[str, float]
+) -> str:
+    """Histograms side by side with the same axes, one outline for each label.
+
+    Args:
+        panels: title to label to values.
+        x_title: what the values are.
+        width: of the bins, which begin at multiples of it.
+        marks: label to value of vertical lines through all panels.
+
+    Returns:
+        An SVG file's text.
+
+    Raises:
+        ValueError: if there is nothing to draw.
+    """
+    everything = [value for lines in panels.values() for values in lines.values() for value in values]
+    if not everything:
+        raise ValueError("there are no values to draw a histogram of")
+    first, last = (math.floor(bound / width) for bound in (min(everything), max(everything)))
+    counts = {
+        title: {label: _counts(values, width, first, last) for label, values in lines.items()}
+        for title, lines in panels.items()
+    }
+    labels = list(dict.fromkeys(label for lines in panels.values() for label in lines))
+    colors = {label: COLORS[1 + index % (len(COLORS) - 1)] for index, label in enumerate(labels)}
+    x_range = (first * width, (last + 1) * width)
+    y_range = (0.0, 1.08 * max(count for lines in counts.values() for found in lines.values() for count in found))
+    drawn = []
+    for title, lines in counts.items():
+        parts, place = _axes(title, x_range, y_range, (x_title, "slices"))
+        for label, found in lines.items():
+            edges = [x_range[0] + width * (index + side) for index in range(len(found)) for side in (0, 1)]
+            heights = [0.0, *(float(count) for count in found for _ in range(2)), 0.0]
+            corners = [place(*point) for point in zip([edges[0], *edges, edges[-1]], heights, strict=True)]
+            parts.append(_line(corners, colors[label], 2.0))
+        for value in marks.values():
+            parts.append(_line([place(value, y_range[0]), place(value, y_range[1])], COLORS[0], 1.0, "4 3"))
+        drawn.append(parts)
+    return _document(drawn, {**colors, **dict.fromkeys(marks, COLORS[0])})
+
+
+def _counts(values: Sequence[float], width: float, first: int, last: int) -> list[int]:
+    bins = [math.floor(value / width) for value in values]
+    return [bins.count(number) for number in range(first, last + 1)]
+
+
+def _document(panels: Sequence[Sequence[str]], colors: Mapping[str, str]) -> str:
+    """Panels side by side, and below them what each color stands for."""
+    width, height = _PANEL[0] * len(panels), _PANEL[1] + _LEGEND_LINE * math.ceil(len(colors) / 2) + 10
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="12">',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
     ]
-    for number, (title, lines) in enumerate(shown.items()):
-        parts += [f'<g transform="translate({number * _PANEL[0]} 0)">', *_panel(title, lines, colors, y_title), "</g>"]
-    for index, label in enumerate(labels):
+    for number, panel in enumerate(panels):
+        parts += [f'<g transform="translate({number * _PANEL[0]} 0)">', *panel, "</g>"]
+    for index, (label, color) in enumerate(colors.items()):
         x, y = 20 + index % 2 * width // 2, _PANEL[1] + 16 + index // 2 * _LEGEND_LINE
-        parts.append(
-            f'<line x1="{x}" x2="{x + 26}" y1="{y - 4}" y2="{y - 4}" stroke="{colors[label]}" stroke-width="2"/>'
-        )
+        parts.append(f'<line x1="{x}" x2="{x + 26}" y1="{y - 4}" y2="{y - 4}" stroke="{color}" stroke-width="2"/>')
         parts.append(f'<text x="{x + 34}" y="{y}">{escape(label)}</text>')
     return "\n".join([*parts, "</svg>", ""])
 
@@ -113,18 +165,31 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def _panel(title: str, lines: Mapping[str, Sequence[Curve]], colors: Mapping[str, str], y_title: str) -> list[str]:
-    left, top, right, bottom = _MARGIN
     points = [point for curves in lines.values() for curve in curves for point in curve.items()]
     if not points:
-        return [f'<text x="{left}" y="{top - 12}" font-weight="bold">{escape(title)}</text>']
-    (x_low, x_high), (y_low, y_high) = (_range([point[axis] for point in points]) for axis in (0, 1))
+        return [_heading(title)]
+    x_range, y_range = (_range([point[axis] for point in points]) for axis in (0, 1))
+    parts, place = _axes(title, x_range, y_range, ("epoch", y_title))
+    for label, curves in lines.items():
+        thin = [(curve, 0.6) for curve in curves] if len(curves) > 1 else []
+        for curve, stroke in [*thin, (mean_curve(curves), 2.0)]:
+            parts.append(_line([place(*point) for point in curve.items()], colors[label], stroke))
+    return parts
+
+
+def _axes(
+    title: str, x_range: tuple[float, float], y_range: tuple[float, float], titles: tuple[str, str]
+) -> tuple[list[str], Callable[[float, float], tuple[float, float]]]:
+    """An empty panel, and the function that gives the place of a point in it."""
+    left, top, right, bottom = _MARGIN
+    (x_low, x_high), (y_low, y_high) = x_range, y_range
 
     def place(x: float, y: float) -> tuple[float, float]:
         across, up = (x - x_low) / (x_high - x_low), (y - y_low) / (y_high - y_low)
         return left + across * (_PANEL[0] - left - right), _PANEL[1] - bottom - up * (_PANEL[1] - top - bottom)
 
     corner, opposite = place(x_low, y_high), place(x_high, y_low)
-    parts = [f'<text x="{left}" y="{top - 12}" font-weight="bold">{escape(title)}</text>']
+    parts = [_heading(title)]
     for value in ticks(y_low, y_high):
         y = place(x_low, value)[1]
         parts.append(f'<line x1="{corner[0]}" x2="{opposite[0]}" y1="{y:.1f}" y2="{y:.1f}" stroke="#dddddd"/>')
@@ -132,19 +197,24 @@ def _panel(title: str, lines: Mapping[str, Sequence[Curve]], colors: Mapping[str
     for value in ticks(x_low, x_high):
         x = place(value, y_low)[0]
         parts.append(f'<text x="{x:.1f}" y="{opposite[1] + 17:.1f}" text-anchor="middle">{value:.6g}</text>')
-    middle = (corner[1] + opposite[1]) / 2
+    middle, (x_title, y_title) = (corner[1] + opposite[1]) / 2, titles
     parts += [
         f'<rect x="{corner[0]}" y="{corner[1]}" width="{opposite[0] - corner[0]}" height="{opposite[1] - corner[1]}" '
         'fill="none" stroke="#555555"/>',
-        f'<text x="{(corner[0] + opposite[0]) / 2}" y="{_PANEL[1] - 10}" text-anchor="middle">epoch</text>',
+        f'<text x="{(corner[0] + opposite[0]) / 2}" y="{_PANEL[1] - 10}" text-anchor="middle">{escape(x_title)}</text>',
         f'<text transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">{escape(y_title)}</text>',
     ]
-    for label, curves in lines.items():
-        thin = [(curve, 0.6) for curve in curves] if len(curves) > 1 else []
-        for curve, stroke in [*thin, (mean_curve(curves), 2.0)]:
-            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in curve.items()))
-            parts.append(f'<polyline points="{path}" fill="none" stroke="{colors[label]}" stroke-width="{stroke}"/>')
-    return parts
+    return parts, place
+
+
+def _heading(title: str) -> str:
+    return f'<text x="{_MARGIN[0]}" y="{_MARGIN[1] - 12}" font-weight="bold">{escape(title)}</text>'
+
+
+def _line(points: Sequence[tuple[float, float]], color: str, stroke: float, dashes: str = "") -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="{stroke}"{dashed}/>'
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

@@ -1,16 +1,17 @@
-"""The queue, fixed in advance: which runs there are, in which order, and the command of each."""
+"""The queue of the universal VarNet, fixed in advance: its runs, their order, and the command of each."""
 
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ablation_parts.task import EVALUATION, TRAINING, Task, bundle_command
+
 __all__ = ["SCALES", "Run", "Scale", "evaluation_command", "queue", "training_command"]
 
-CONFIGS = Path(__file__).parents[2] / "bundles" / "universal_varnet" / "configs"
+BUNDLE = "universal_varnet"
 OMEGA = 0.9
 OTHER_OMEGAS = (0.5, 0.99)
 SEEDS = (0, 1, 2)
@@ -65,7 +66,7 @@ SCALES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class Run(Task[Scale]):
     """One training and its evaluation.
 
     Attributes:
@@ -100,6 +101,32 @@ class Run:
     def cost(self) -> float:
         """Time of an update, in those of the plain network; measured, and used for estimates only."""
         return {"classifier": 0.15, "plain": 1.0, "aspin": 1.3, "student": 1.8}[self.kind]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The classifier is trained only."""
+        return (TRAINING,) if self.kind == "classifier" else (TRAINING, EVALUATION)
+
+    def epochs(self, scale: Scale) -> int:
+        """Epochs of its training."""
+        return scale.classifier_epochs if self.kind == "classifier" else scale.epochs
+
+    def stages(self, runs: Sequence[Run]) -> dict[str, Run]:
+        """Classifier and teachers that it starts from."""
+        needed: dict[str, Run] = {}
+        if self.kind in ("aspin", "student"):
+            needed["classifier"] = next(other for other in runs if other.kind == "classifier")
+        if self.teachers:
+            needed |= {f"teacher_{other.anatomy}": other for other in runs if other.anatomy}
+        return needed
+
+    def command(
+        self, part: str, scale: Scale, dataset_dir: Path, folder: Path, weights: Mapping[str, Path]
+    ) -> list[str]:
+        """`training_command` or `evaluation_command`."""
+        if part == TRAINING:
+            return training_command(self, scale, dataset_dir, folder / part, weights)
+        return evaluation_command(self, scale, dataset_dir, folder / TRAINING / "model.pt", folder / part)
 
 
 def queue(anatomies: Sequence[str]) -> list[Run]:
@@ -170,7 +197,7 @@ def training_command(
         options["teacher_of"] = run.anatomy
     elif run.kind == "plain":  # the teacher's configuration, with all anatomies
         options |= {"train::dataset::filters": "@filters", "validate::dataset::filters": "@filters"}
-    return _command("training", files, options)
+    return bundle_command(BUNDLE, "training", files, options)
 
 
 def evaluation_command(run: Run, scale: Scale, dataset_dir: Path, weights: Path, output_dir: Path) -> list[str]:
@@ -198,14 +225,9 @@ def evaluation_command(run: Run, scale: Scale, dataset_dir: Path, weights: Path,
         **({"filters::anatomy": run.anatomy} if run.anatomy else {}),
         **({} if plain else {"anatomy": "stated", "aspin_placement": run.placement}),
     }
-    return _command("evaluation", ["evaluate.json", *(["evaluate_plain.json"] if plain else [])], options)
+    files = ["evaluate.json", *(["evaluate_plain.json"] if plain else [])]
+    return bundle_command(BUNDLE, "evaluation", files, options)
 
 
 def _sizes(scale: Scale) -> dict[str, int]:
     return dict(zip(_SIZES, scale.sizes, strict=True))
-
-
-def _command(run_id: str, files: Sequence[str], options: Mapping[str, Any]) -> list[str]:
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    paths = str([str(CONFIGS / file) for file in files])
-    return [sys.executable, "-m", "monai.bundle", "run", run_id, "--config_file", paths, *words]

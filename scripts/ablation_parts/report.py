@@ -1,26 +1,30 @@
-"""The page of an ablation, all of it computed from the runs: tables, curves, and what holds of what is claimed."""
+"""The page of the universal VarNet's ablation, computed from the runs: tables, curves, what holds of the claims."""
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ablation_parts.curves import Curve, draw_curves, mean_curve, read_curves
-from ablation_parts.plan import OMEGA, OTHER_OMEGAS, Run, Scale
-from ablation_parts.results import (
-    METRICS,
-    Row,
-    difference,
-    paired_deviation,
-    pooled_deviation,
-    read_rows,
-    seed_means,
-    value_and_spread,
+from ablation_parts.pages import (
+    ZERO_FILLED,
+    Claim,
+    Figure,
+    best_validation,
+    claims_table,
+    data_in_words,
+    evaluated_rows,
+    matrix_in_words,
+    progress_in_words,
+    quality_tables,
+    runs_table,
+    table_notes,
+    validation_figure,
 )
-from ablation_parts.runner import EVALUATION, TRAINING, Queue
+from ablation_parts.plan import OMEGA, OTHER_OMEGAS, Run, Scale
+from ablation_parts.results import METRICS, value_and_spread
+from ablation_parts.runner import Queue
 from recon_monai import RESEARCH_NOTICE
 from recon_monai.data import atomic_path
 from recon_monai.evaluation.tables import markdown_table
@@ -29,7 +33,7 @@ from recon_monai.networks import NormUNet, SensitivityNetwork, UniversalVarNet, 
 __all__ = ["CLAIMS", "LABELS", "parameters", "write_report"]
 
 LABELS = {
-    "zero-filled": "zero-filled",
+    ZERO_FILLED: "zero-filled",
     "a": "(a) one VarNet per anatomy",
     "b": "(b) one VarNet for all",
     "c-all": "(c) b + ASPIN at all norms",
@@ -39,28 +43,32 @@ LABELS = {
     "e": "(e) d + flips and translations",
     "f": "(f) e + affine augmentation",
 }
-# what is claimed, of which variant, compared with which, and which sign the difference should have
 CLAIMS = [
-    ("ASPIN improves one network for several anatomies (all norms, the default here)", "c-all", "b", 1),
-    ("the same, ASPIN at the bottleneck as the slides draw it", "c-bottleneck", "b", 1),
-    ("the same, ASPIN at the input as in the original code", "c-input", "b", 1),
-    ("distillation from teachers improves the student", "d", "c-all", 1),
-    ("the whole method improves one network for several anatomies", "d", "b", 1),
-    ("the student is better than its teachers, one network per anatomy", "d", "a", 1),
-    ("flips and translations improve the student", "e", "d", 1),
-    ("affine augmentation makes it worse", "f", "e", -1),
+    Claim("ASPIN improves one network for several anatomies (all norms, the default here)", "c-all", "b", 1),
+    Claim("the same, ASPIN at the bottleneck as the slides draw it", "c-bottleneck", "b", 1),
+    Claim("the same, ASPIN at the input as in the original code", "c-input", "b", 1),
+    Claim("distillation from teachers improves the student", "d", "c-all", 1),
+    Claim("the whole method improves one network for several anatomies", "d", "b", 1),
+    Claim("the student is better than its teachers, one network per anatomy", "d", "a", 1),
+    Claim("flips and translations improve the student", "e", "d", 1),
+    Claim("affine augmentation makes it worse", "f", "e", -1),
 ]
+_CLAIMED = (
+    "Affine augmentation hurting and flips and translations helping slightly are statements of the original slides; "
+    "the others are what the method rests on. Differences are over all test volumes at 4x and 8x, at equal seeds; "
+    '"better" counts volumes.'
+)
 _FIGURES = {
-    "curves": ("Validation SSIM of the variants", ("a", "b", "c-all", "d", "e", "f")),
-    "placement": ("Validation SSIM by placement of ASPIN", ("b", "c-all", "c-bottleneck", "c-input")),
-    "omega": (
+    "curves": Figure("Validation SSIM of the variants", ("a", "b", "c-all", "d", "e", "f")),
+    "placement": Figure("Validation SSIM by placement of ASPIN", ("b", "c-all", "c-bottleneck", "c-input")),
+    "omega": Figure(
         "Validation SSIM by share of the reconstruction loss",
-        ("c-all", *(f"d-omega{omega}" for omega in (OTHER_OMEGAS[0],)), "d", f"d-omega{OTHER_OMEGAS[1]}"),
+        ("c-all", f"d-omega{OTHER_OMEGAS[0]}", "d", f"d-omega{OTHER_OMEGAS[1]}"),
     ),
 }
 
 
-def write_report(runs: Queue, plan: dict[str, Any], file: Path) -> None:
+def write_report(runs: Queue[Run, Scale], plan: dict[str, Any], file: Path) -> None:
     """Write the page, and its figures and numbers into the folder of its name beside it.
 
     Args:
@@ -71,25 +79,28 @@ def write_report(runs: Queue, plan: dict[str, Any], file: Path) -> None:
     Raises:
         ValueError: if no run is finished.
     """
-    rows = _rows(runs)
+    rows = evaluated_rows(runs)
     if not rows:
         raise ValueError(f"{runs.folder}: no run is evaluated yet, so that there is nothing to report")
-    figures = [_figure(runs, sorted(plan["data"]["train"]), name, file) for name in _FIGURES]
+    anatomies, folder = sorted(plan["data"]["train"]), file.with_suffix("")
+    figures = [
+        validation_figure(runs, anatomies, figure, _label, folder / f"{name}.svg") for name, figure in _FIGURES.items()
+    ]
     parts = [
         "# Ablation of the universal VarNet",
         f"**{RESEARCH_NOTICE}** This page is written by the command at its end, numbers and sentences.",
         _setting(runs, plan),
         "## Test subjects",
-        _table_notes(rows),
-        *_tables(rows),
+        table_notes(rows),
+        *quality_tables(rows, LABELS),
         "## What is claimed and what was found",
-        _claims(rows),
+        claims_table(rows, CLAIMS, LABELS, _CLAIMED, _rule),
         "## Weight of the losses",
         _omegas(runs),
         "## Validation curves",
         *figures,
         "## Runs",
-        _runs(runs),
+        runs_table(runs, _counts(runs)),
         "## Again",
         "```bash\npython scripts/ablation.py --dataset_dir DATA --scale {0}\n"
         "python scripts/ablation.py --dataset_dir DATA --scale {0} --report {1}\n```".format(plan["scale"], file),
@@ -128,45 +139,17 @@ def parameters(run: Run, scale: Scale, anatomies: Sequence[str]) -> int:
     return sum(parameter.numel() for name, parameter in named if not name.startswith("classifier."))
 
 
-def _rows(runs: Queue) -> list[Row]:
-    """Test volumes of all evaluated runs, and of the zero-filled image once."""
-    rows: list[Row] = []
-    for run in runs.runs:
-        file = runs.path(run, EVALUATION) / "volumes.csv"
-        if run.kind == "classifier" or not runs.done(run):
-            continue
-        if not any(row["variant"] == "zero-filled" for row in rows) and run.anatomy is None:
-            rows += read_rows(file, "zero-filled", run.seed, "zero_filled")
-        rows += read_rows(file, run.variant, run.seed)
-    return rows
-
-
-def _setting(runs: Queue, plan: dict[str, Any]) -> str:
+def _setting(runs: Queue[Run, Scale], plan: dict[str, Any]) -> str:
     scale, data = runs.scale, plan["data"]
     cascades, channels, pools, sensitivity_channels, sensitivity_pools = scale.sizes
     anatomies = sorted(data["train"])
     shared = next(run for run in runs.runs if run.variant == "b")
     counts = {run.variant: parameters(run, scale, anatomies) for run in runs.runs if run.variant in ("b", "c-all")}
     added = counts["c-all"] - counts["b"]
-    matrix = (
-        "as they are"
-        if scale.matrix is None
-        else (
-            "a copy with few slices, spread evenly over each volume, k-space truncated to "
-            f"{scale.matrix} x {scale.matrix} on both axes (the whole field of view with larger voxels, longer along "
-            "one axis where the matrix was not square; nothing is cropped or padded)"
-        )
-    )
-    sizes = "; ".join(
-        f"{part}: " + ", ".join(f"{a} {n['slices']} slices of {n['volumes']} volumes" for a, n in sorted(of.items()))
-        for part, of in data.items()
-    )
-    finished = [run for run in runs.runs if runs.done(run)]
-    hours = {key: sum(runs.seconds(run, key) for run in runs.runs) / 3600 for key in ("cpu_seconds", "seconds")}
-    missing = [run.name for run in runs.runs if not runs.done(run)]
     lines = [
         f"Scale `{plan['scale']}`: {cascades} cascades, {channels} channels, {pools} poolings; sensitivity network "
-        f"{sensitivity_channels} channels, {sensitivity_pools} poolings. Data: {matrix}; {sizes}; split by subject.",
+        f"{sensitivity_channels} channels, {sensitivity_pools} poolings. Data: {matrix_in_words(scale.matrix)}; "
+        f"{data_in_words(data)}; split by subject.",
         f"Every network: {scale.epochs} epochs, batch 1, AdamW at {scale.learning_rate:g}, {scale.tenth} epochs of "
         f"warm-up, cosine; accelerations 4 and 8. That is {runs.steps(shared):,} updates for networks of all "
         "anatomies. Those of (a) see the slices of their anatomy as often as the others do. The weights of the best "
@@ -176,90 +159,12 @@ def _setting(runs: Queue, plan: dict[str, Any]) -> str:
         "same teachers, those of seed 0. The anatomy is given to networks that know anatomies.",
         f"Equal parameters: (b) has {counts['b']:,}; ASPIN at all norms adds {added:,} ({added / counts['b']:.1%}), "
         f"of which a slice uses {added // len(anatomies):,}. (a) has as many as (b) for each anatomy.",
-        f"{len(finished)} of {len(runs.runs)} runs are finished; {hours['cpu_seconds']:.1f} core-hours, "
-        f"{hours['seconds']:.1f} hours by the clock, starting and testing included."
-        + (f" Missing: {', '.join(missing)}." if missing else ""),
+        progress_in_words(runs),
     ]
     return "\n\n".join(lines)
 
 
-def _table_notes(rows: Sequence[Row]) -> str:
-    volumes = len({row["file"] for row in rows})
-    return (
-        f"Means over {volumes} volumes, then over seeds; ± is the standard deviation over seeds; `*` marks a single "
-        "seed. Metrics as in [results.md](results.md)."
-    )
-
-
-def _tables(rows: Sequence[Row]) -> list[str]:
-    groups: list[tuple[str, dict[str, Any]]] = [("All volumes, 4x and 8x together", {})]
-    for anatomy in sorted({row["anatomy"] for row in rows}):
-        for acceleration in sorted({row["acceleration"] for row in rows}):
-            groups.append((f"{anatomy}, {acceleration}x", {"anatomy": anatomy, "acceleration": acceleration}))
-    parts = []
-    for title, fields in groups:
-        table = []
-        for variant, label in LABELS.items():
-            complete = _complete(rows, variant)
-            means = {metric: seed_means(complete, variant, metric, **fields) for metric in METRICS}
-            seeds = len(means["ssim"]) if variant != "zero-filled" else 0
-            cells = {METRICS[metric]: value_and_spread(found, metric) for metric, found in means.items()}
-            if variant == "zero-filled":
-                cells = {name: cell.removesuffix(" *") for name, cell in cells.items()}
-            table.append({"variant": label, "seeds": str(seeds) if seeds else "", **cells})
-        parts += [f"### {title}", markdown_table(table)]
-    return parts
-
-
-def _complete(rows: Sequence[Row], variant: str) -> list[Row]:
-    """Rows of a variant whose seeds have all volumes; (a) has them from one run for each anatomy."""
-    everything = {(row["file"], row["acceleration"]) for row in rows}
-    own: dict[int, list[Row]] = {}
-    for row in rows:
-        if row["variant"] == variant:
-            own.setdefault(row["seed"], []).append(row)
-    return [row for found in own.values() if len(found) == len(everything) for row in found]
-
-
-def _claims(rows: Sequence[Row]) -> str:
-    complete = [row for variant in LABELS if variant != "zero-filled" for row in _complete(rows, variant)]
-    compared = [
-        tuple(difference(complete, variant, base, metric) for metric in ("ssim", "psnr"))
-        for _, variant, base, _ in CLAIMS
-    ]
-    deviation = pooled_deviation(complete, "ssim")
-    unpaired = None if deviation is None else deviation * 2**0.5
-    paired = paired_deviation(ssim for ssim, _ in compared if ssim is not None)
-    table = []
-    for (text, variant, base, expected), (ssim, psnr) in zip(CLAIMS, compared, strict=True):
-        if ssim is None or psnr is None:
-            table.append(_claim_cells(text, variant, base, ("n/a",) * 5, ("not run yet",) * 2))
-            continue
-        several = len(ssim.by_seed) > 1
-        span = f"{min(ssim.by_seed.values()):+.4f} to {max(ssim.by_seed.values()):+.4f}" if several else "*"
-        better = f"{ssim.better} of {ssim.volumes}"
-        cells = (str(len(ssim.by_seed)), f"{ssim.mean:+.4f}", span, f"{psnr.mean:+.2f}", better)
-        found = tuple(_verdict(ssim.sign(spread), expected) for spread in (unpaired, paired))
-        table.append(_claim_cells(text, variant, base, cells, found))
-    intro = (
-        "Affine augmentation hurting and flips and translations helping slightly are statements of the original "
-        "slides; the others are what the method rests on. Differences are over all test volumes at 4x and 8x, at "
-        'equal seeds; "better" counts volumes. '
-    )
-    return intro + _rule(deviation, paired) + "\n\n" + markdown_table(table)
-
-
-def _verdict(sign: int | None, expected: int) -> str:
-    if sign is None:
-        return "spread unknown"
-    if sign == 0:
-        return "no difference"
-    return "holds" if sign == expected else "does not hold: the opposite"
-
-
-def _rule(deviation: float | None, paired: float | None) -> str:
-    if deviation is None or paired is None:
-        return "The spread over seeds is not known yet, so that no difference can be judged."
+def _rule(deviation: float, paired: float) -> str:
     return (
         "A difference counts if it is larger than twice its standard error; there are two ways to tell that. The rule "
         "that was set before the runs takes variants as independent: the standard deviation of a run's SSIM over "
@@ -272,25 +177,10 @@ def _rule(deviation: float | None, paired: float | None) -> str:
     )
 
 
-def _claim_cells(text: str, variant: str, base: str, cells: Sequence[str], found: Sequence[str]) -> dict[str, str]:
-    seeds, ssim, span, psnr, better = cells
-    return {
-        "claim": text,
-        "compared": f"{variant} - {base}",
-        "seeds": seeds,
-        "SSIM": ssim,
-        "by seed": span,
-        "PSNR [dB]": psnr,
-        "better": better,
-        "found": found[0],
-        "found, paired": found[1],
-    }
-
-
-def _omegas(runs: Queue) -> str:
+def _omegas(runs: Queue[Run, Scale]) -> str:
     measured = {}
     for omega, variant in sorted([(OMEGA, "d"), *((omega, f"d-omega{omega}") for omega in OTHER_OMEGAS)]):
-        metrics = [found for run in runs.runs if run.variant == variant and (found := _validation(runs, run))]
+        metrics = [found for run in runs.runs if run.variant == variant and (found := best_validation(runs, run))]
         if metrics:
             measured[omega] = metrics
     if not measured:
@@ -316,37 +206,8 @@ def _omegas(runs: Queue) -> str:
     return "\n\n".join(lines)
 
 
-def _validation(runs: Queue, run: Run) -> dict[str, float] | None:
-    file = runs.path(run, TRAINING) / "model.json"
-    return json.loads(file.read_text())["metrics"] if runs.done(run) else None
-
-
 def _validation_cell(metrics: Sequence[dict[str, float]], name: str) -> str:
     return value_and_spread({seed: entry[f"val_{name}"] for seed, entry in enumerate(metrics)}, name)
-
-
-def _figure(runs: Queue, anatomies: Sequence[str], name: str, file: Path) -> str:
-    title, variants = _FIGURES[name]
-    panels: dict[str, dict[str, list[Curve]]] = {anatomy: {} for anatomy in anatomies}
-    for run in runs.runs:
-        if run.variant not in variants or not runs.path(run, TRAINING).is_dir():
-            continue
-        curves = read_curves(runs.path(run, TRAINING))
-        for anatomy in anatomies:
-            own = [curve for tag, curve in curves.items() if tag.startswith(f"val_ssim/{anatomy}/")]
-            if own:
-                panels[anatomy].setdefault(_label(run.variant), []).append(mean_curve(own))
-    if not any(panels.values()):
-        return f"{title}: not run yet."
-    ordered = {
-        anatomy: {_label(v): lines[_label(v)] for v in variants if _label(v) in lines}
-        for anatomy, lines in panels.items()
-    }
-    folder = file.with_suffix("")
-    with atomic_path(folder / f"{name}.svg") as temporary:
-        temporary.write_text(draw_curves(ordered, "SSIM, mean of 4x and 8x"), encoding="utf-8")
-    caption = f"{title}: validation subjects, mean over seeds (thin lines: each seed)."
-    return f"![{title}]({folder.name}/{name}.svg)\n\n{caption}"
 
 
 def _label(variant: str) -> str:
@@ -354,27 +215,7 @@ def _label(variant: str) -> str:
     return LABELS.get(variant, f"(d) with omega {omega}")
 
 
-def _runs(runs: Queue) -> str:
-    table = []
+def _counts(runs: Queue[Run, Scale]) -> dict[str, str]:
     anatomies = sorted(run.anatomy for run in runs.runs if run.anatomy)
-    for run in runs.runs:
-        count = "" if run.kind == "classifier" else f"{parameters(run, runs.scale, anatomies):,}"
-        done = runs.done(run)
-        validation = _validation(runs, run) if done and run.kind != "classifier" else None
-        table.append(
-            {
-                "run": run.name,
-                "parameters": count,
-                "epochs": str(runs.scale.classifier_epochs if run.kind == "classifier" else runs.scale.epochs),
-                "updates": f"{runs.steps(run):,}",
-                "best epoch": str(_best_epoch(runs, run)) if validation else "",
-                "core-minutes": f"{runs.seconds(run) / 60:.1f}" if done else "",
-                "commands": str(len(runs.attempts(run))),
-                "state": "done" if done else "missing",
-            }
-        )
-    return markdown_table(table)
-
-
-def _best_epoch(runs: Queue, run: Run) -> int:
-    return int(json.loads((runs.path(run, TRAINING) / "model.json").read_text())["epoch"])
+    networks = [run for run in runs.runs if run.kind != "classifier"]
+    return {run.name: f"{parameters(run, runs.scale, anatomies):,}" for run in networks}

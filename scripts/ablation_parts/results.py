@@ -6,21 +6,24 @@ import csv
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 __all__ = [
     "METRICS",
+    "SLICE_METRICS",
     "Difference",
     "difference",
     "paired_deviation",
     "pooled_deviation",
     "read_rows",
+    "read_slices",
     "seed_means",
     "value_and_spread",
 ]
 
+SLICE_METRICS = ("ssim", "psnr", "nmse")
 METRICS = {"ssim": "SSIM", "psnr": "PSNR [dB]", "nmse": "NMSE", "foreground_ssim": "foreground SSIM"}
 _DECIMALS = {"ssim": 4, "psnr": 2, "nmse": 4, "foreground_ssim": 4}
 
@@ -40,19 +43,50 @@ def read_rows(file: Path, variant: str, seed: int, method: str = "reconstruction
     Returns:
         The rows.
     """
+    return [
+        {**_fields(row, variant, seed), **{metric: float(row[metric]) for metric in METRICS}}
+        for row in _read(file)
+        if row["method"] == method
+    ]
+
+
+def read_slices(file: Path, variant: str, seed: int, method: str = "reconstruction") -> list[Row]:
+    """Slices of one evaluation.
+
+    Args:
+        file: ``slices.csv``.
+        variant: written into the rows.
+        seed: likewise.
+        method: which of the methods.
+
+    Returns:
+        The rows, with the slice's number added to ``file``, so that they are compared slice by slice; of the metrics
+        they have `SLICE_METRICS`.
+    """
+    return [
+        {
+            **_fields(row, variant, seed),
+            "file": f"{row['file']}, slice {row['slice']}",
+            **{metric: float(row[metric]) for metric in SLICE_METRICS},
+        }
+        for row in _read(file)
+        if row["method"] == method
+    ]
+
+
+def _read(file: Path) -> list[dict[str, str]]:
     with file.open(newline="", encoding="utf-8") as stream:
-        return [
-            {
-                "variant": variant,
-                "seed": seed,
-                "file": row["file"],
-                "anatomy": row["anatomy"],
-                "acceleration": int(float(row["acceleration"])),
-                **{metric: float(row[metric]) for metric in METRICS},
-            }
-            for row in csv.DictReader(stream)
-            if row["method"] == method
-        ]
+        return list(csv.DictReader(stream))
+
+
+def _fields(row: Mapping[str, str], variant: str, seed: int) -> Row:
+    return {
+        "variant": variant,
+        "seed": seed,
+        "file": row["file"],
+        "anatomy": row["anatomy"],
+        "acceleration": int(float(row["acceleration"])),
+    }
 
 
 def seed_means(rows: Iterable[Row], variant: str, metric: str, **fields: Any) -> dict[int, float]:

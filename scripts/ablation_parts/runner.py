@@ -13,17 +13,16 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from ablation_parts.plan import Run, Scale, evaluation_command, training_command
+from ablation_parts.task import EVALUATION, MEASUREMENT, TRAINING, Size, Task
 from recon_monai.data import atomic_path
 
-__all__ = ["Busy", "Queue"]
+__all__ = ["EVALUATION", "MEASUREMENT", "TRAINING", "Busy", "Queue"]
 
-TRAINING, EVALUATION = "training", "evaluation"
+RunT = TypeVar("RunT", bound=Task[Any])
+ScaleT = TypeVar("ScaleT", bound=Size)
 _ATTEMPTS = "attempts.json"
-# of an evaluation and of starting the commands, beside the time of the updates
-_FIXED_SECONDS = 60.0
 # done, cut off by a signal that the command answers or does not, or left behind by a queue that was killed
 _NOT_FAILED = (0, 128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGTERM, -signal.SIGINT, "running", "killed")
 
@@ -34,12 +33,12 @@ class Busy(RuntimeError):
     """Another process is going through the queue."""
 
 
-class Queue:
+class Queue(Generic[RunT, ScaleT]):
     """The runs and their folders.
 
-    ``<folder>/<run>`` holds ``training`` (the bundle's run), ``evaluation`` (its tables), the log of each, and
-    ``attempts.json`` with the times of each command. A training that was cut off goes on at its last step; what is
-    finished is not run again.
+    ``<folder>/<run>`` holds a folder for each part of the run, like ``training`` (the bundle's run) and ``evaluation``
+    (its tables), the log of each, and ``attempts.json`` with the times of each command. A training that was cut off
+    goes on at its last step; what is finished is not run again.
 
     Args:
         runs: in their order.
@@ -50,7 +49,7 @@ class Queue:
     """
 
     def __init__(
-        self, runs: Sequence[Run], scale: Scale, folder: Path, dataset_dir: Path, updates: Mapping[str | None, int]
+        self, runs: Sequence[RunT], scale: ScaleT, folder: Path, dataset_dir: Path, updates: Mapping[str | None, int]
     ) -> None:
         self.runs = list(runs)
         self.scale = scale
@@ -60,15 +59,15 @@ class Queue:
         self._child: subprocess.Popen[bytes] | None = None
         self._stopped = 0
 
-    def done(self, run: Run) -> bool:
-        """Whether a run is trained and, unless it is the classifier, evaluated."""
-        return self._trained(run) and (run.kind == "classifier" or self._finished(run, EVALUATION))
+    def done(self, run: RunT) -> bool:
+        """Whether all parts of a run are finished."""
+        return all(self._finished(run, part) for part in run.parts)
 
-    def path(self, run: Run, part: str = "") -> Path:
+    def path(self, run: RunT, part: str = "") -> Path:
         """Folder of a run, or of its training or evaluation."""
         return self.folder / run.name / part
 
-    def attempts(self, run: Run) -> list[dict[str, Any]]:
+    def attempts(self, run: RunT) -> list[dict[str, Any]]:
         """Commands of a run so far: ``part``, ``began``, ``seconds``, ``cpu_seconds``, ``status``."""
         file = self.path(run, _ATTEMPTS)
         return json.loads(file.read_text()) if file.is_file() else []
@@ -113,33 +112,25 @@ class Queue:
             logger.error("failed: %s; the same command tries them again", ", ".join(failed))
         return int(bool(failed))
 
-    def _run(self, run: Run, lock: int) -> bool:
+    def _run(self, run: RunT, lock: int) -> bool:
         weights = self._stages(run)
         missing = [stage for stage, file in weights.items() if not file.is_file()]
         if missing:
             logger.error("%s: needs %s, which failed", run.name, ", ".join(missing))
             return False
-        folder = self.path(run, TRAINING)
-        if not self._trained(run):
-            command = training_command(run, self.scale, self.dataset_dir, folder, weights)
-            if not self._call(run, TRAINING, command, lock):
+        behind = False
+        for part in run.parts:
+            behind = behind or not self._finished(run, part)
+            command = run.command(part, self.scale, self.dataset_dir, self.path(run), weights)
+            if behind and not self._call(run, part, command, lock):
                 return False
-        if run.kind == "classifier":
-            return True
-        tables = self.path(run, EVALUATION)
-        command = evaluation_command(run, self.scale, self.dataset_dir, folder / "model.pt", tables)
-        return self._call(run, EVALUATION, command, lock)
+        return True
 
-    def _stages(self, run: Run) -> dict[str, Path]:
+    def _stages(self, run: RunT) -> dict[str, Path]:
         """Weights that a run starts from, by the names the bundle gives its stages."""
-        needed: dict[str, Run] = {}
-        if run.kind in ("aspin", "student"):
-            needed["classifier"] = next(other for other in self.runs if other.kind == "classifier")
-        if run.teachers:
-            needed |= {f"teacher_{other.anatomy}": other for other in self.runs if other.anatomy}
-        return {stage: self.path(other, TRAINING) / "model.pt" for stage, other in needed.items()}
+        return {stage: self.path(other, TRAINING) / "model.pt" for stage, other in run.stages(self.runs).items()}
 
-    def _call(self, run: Run, part: str, command: Sequence[str], lock: int) -> bool:
+    def _call(self, run: RunT, part: str, command: Sequence[str], lock: int) -> bool:
         """One command, its output in a log file; the lock is its own too, so that it outlives a killed queue."""
         attempts = self.attempts(run)
         entry: dict[str, Any] = {"part": part, "began": time.time(), "status": "running"}
@@ -167,16 +158,14 @@ class Queue:
         if self._child is not None:
             self._child.send_signal(signal.SIGTERM)
 
-    def _log(self, run: Run, part: str) -> Path:
+    def _log(self, run: RunT, part: str) -> Path:
         return self.path(run, f"{part}.log")
 
-    def _trained(self, run: Run) -> bool:
-        return self._finished(run, TRAINING) and self.path(run, TRAINING).joinpath("model.pt").is_file()
+    def _finished(self, run: RunT, part: str) -> bool:
+        files = ("finished.json", "model.pt") if part == TRAINING else ("finished.json",)
+        return all(self.path(run, part).joinpath(file).is_file() for file in files)
 
-    def _finished(self, run: Run, part: str) -> bool:
-        return self.path(run, part).joinpath("finished.json").is_file()
-
-    def _close_attempts(self, run: Run) -> None:
+    def _close_attempts(self, run: RunT) -> None:
         """Give commands whose queue was killed the time until they last wrote, as that of one processor too."""
         attempts = self.attempts(run)
         for entry in attempts:
@@ -187,23 +176,25 @@ class Queue:
         if attempts:
             self._write_attempts(run, attempts)
 
-    def _write_attempts(self, run: Run, attempts: Sequence[Mapping[str, Any]]) -> None:
+    def _write_attempts(self, run: RunT, attempts: Sequence[Mapping[str, Any]]) -> None:
         with atomic_path(self.path(run, _ATTEMPTS)) as temporary:
             temporary.write_text(json.dumps(list(attempts), indent=2) + "\n")
 
-    def steps(self, run: Run) -> int:
-        """Updates of a run."""
-        epochs = self.scale.classifier_epochs if run.kind == "classifier" else self.scale.epochs
-        return epochs * self.updates[run.anatomy]
+    def steps(self, run: RunT) -> int:
+        """Batches of a run, each of which is an update unless the run accumulates them."""
+        return run.epochs(self.scale) * self.updates[run.anatomy]
 
-    def seconds(self, run: Run, key: str = "cpu_seconds") -> float:
+    def seconds(self, run: RunT, key: str = "cpu_seconds") -> float:
         """Time that a run took so far, of all processors or (``"seconds"``) by the clock."""
         return sum(entry.get(key, 0.0) for entry in self.attempts(run))
 
     def expected(self, key: str = "cpu_seconds") -> dict[str, float]:
         """Seconds each run takes: measured where it is done, else from those that are done or from the plan."""
-        raw = {run.name: self.steps(run) * run.cost * self.scale.step_seconds + _FIXED_SECONDS for run in self.runs}
-        done = [run for run in self.runs if self.done(run) and run.kind != "classifier"]
+        raw = {
+            run.name: self.steps(run) * run.cost * self.scale.step_seconds + run.fixed_seconds(self.scale)
+            for run in self.runs
+        }
+        done = [run for run in self.runs if EVALUATION in run.parts and self.done(run)]
         factor = sum(self.seconds(run, key) for run in done) / sum(raw[run.name] for run in done) if done else 1.0
         return {run.name: self.seconds(run, key) if self.done(run) else factor * raw[run.name] for run in self.runs}
 
@@ -222,6 +213,7 @@ class Queue:
     def status(self) -> str:
         """A line for each run, and what is left."""
         expected = self.expected()
+        width = max([24, *(len(run.name) for run in self.runs)])
         lines = []
         for run in self.runs:
             attempts = self.attempts(run)
@@ -232,7 +224,7 @@ class Queue:
                 state = "failed"
             used = f"{self.seconds(run) / 60:6.1f} of about" if state != "waiting" else " " * 15
             lines.append(
-                f"{run.name:24} {state:8} {self.steps(run):7d} updates {used} {expected[run.name] / 60:6.1f} min"
+                f"{run.name:{width}} {state:8} {self.steps(run):7d} updates {used} {expected[run.name] / 60:6.1f} min"
             )
         total = sum(expected.values()) / 3600
         return "\n".join([*lines, f"core-minutes; {total:.1f} core-hours in all; {self.remaining()}"])
