@@ -14,6 +14,7 @@ from recon_monai.engines.new_anatomy import AnatomyAddition, check_only_added, j
 from recon_monai.engines.plan import plan_training
 from recon_monai.engines.runs import find_weights, name_run
 from recon_monai.engines.self_supervision import KspaceInferer, SelfSupervisedTrainer, prepare_fine_tuning
+from recon_monai.engines.stage_sequence import StageSequence
 from recon_monai.engines.stages import TrainingStages
 from recon_monai.engines.trainer import ReconstructionTrainer
 from recon_monai.engines.transfer import prepare_transfer
@@ -31,6 +32,7 @@ __all__ = [
     "ReconstructionInferer",
     "ReconstructionTrainer",
     "SelfSupervisedTrainer",
+    "StageSequence",
     "TrainingStages",
     "UniversalInferer",
     "begin_command",

@@ -24,7 +24,8 @@ RUN_STATE = "last.pt"
 STAGES = "stages.json"
 """Written into the folder of a run that trains in stages, before the first of them.
 
-Its ``finished`` is set at the end of a run without the student's stage, which alone leaves ``FINISHED`` there.
+Its ``finished`` is set at the end of a run without the last stage (the student's), which alone leaves ``FINISHED``
+there.
 """
 
 STAGE_RECORD = "stage.json"
@@ -48,7 +49,7 @@ def _same_architecture(weights: Path, network: nn.Module) -> bool:
     return isinstance(found, dict) and weights_fit(network, found)
 
 
-def name_run(bundle_root: str, prefix: str = "train", resume: bool | str = False) -> str:
+def name_run(bundle_root: str, prefix: str = "train", resume: bool | str = False, staged: bool | None = None) -> str:
     """Name the folder below ``<bundle_root>/eval`` that a run writes to.
 
     Args:
@@ -56,6 +57,7 @@ def name_run(bundle_root: str, prefix: str = "train", resume: bool | str = False
         prefix: start of a new run's name; the time follows.
         resume: False for a new run; True for the newest run that is not finished and left a state to go on from; or
             the name or folder of a run.
+        staged: whether the run to go on with is one in stages; None if that does not tell runs of the bundle apart.
 
     Returns:
         The name, the same in all processes of the run.
@@ -63,10 +65,10 @@ def name_run(bundle_root: str, prefix: str = "train", resume: bool | str = False
     Raises:
         ValueError: if there is no run to continue.
     """
-    return distributed.agree(_name_run(Path(bundle_root) / "eval", prefix, resume))
+    return distributed.agree(_name_run(Path(bundle_root) / "eval", prefix, resume, staged))
 
 
-def _name_run(runs: Path, prefix: str, resume: bool | str) -> str:
+def _name_run(runs: Path, prefix: str, resume: bool | str, staged: bool | None) -> str:
     if resume is False or resume is None:
         return f"{prefix}-{time.strftime('%Y%m%d-%H%M%S')}"
     begun = _begun_runs(runs)
@@ -77,7 +79,13 @@ def _name_run(runs: Path, prefix: str, resume: bool | str) -> str:
             raise ValueError(
                 f"--resume {resume}: {runs / name} holds no {RUN_STATE} or {STAGES}; runs that do: {known}"
             )
+        if staged is not None and _is_staged(runs / name) != staged:
+            kind = "a run without stages" if staged else "a run in stages"
+            raise ValueError(
+                f"--resume {resume}: {runs / name} holds {kind}; go on with it by the configuration files it began with"
+            )
         return name
+    begun = [folder for folder in begun if staged is None or _is_staged(folder) == staged]
     finished = [folder for folder in begun if _is_finished(folder)]
     # one that failed before it saved anything has nothing to go on from
     unfinished = [folder for folder in begun if folder not in finished and _states(folder)]
@@ -94,6 +102,10 @@ def _is_finished(folder: Path) -> bool:
     """Whether a run did all it was asked for, be it only stages before the student's."""
     marker = folder / STAGES
     return (folder / FINISHED).exists() or (marker.is_file() and bool(json.loads(marker.read_text()).get("finished")))
+
+
+def _is_staged(folder: Path) -> bool:
+    return (folder / STAGES).is_file()
 
 
 def _states(folder: Path) -> list[Path]:

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser, create_workflow
 from torch import nn
 
-from recon_monai import distributed
-from recon_monai.data import atomic_path
-from recon_monai.engines.command_line import configuration_files, merged_configuration, overrides
-from recon_monai.engines.runs import FINISHED, RUN_STATE, STAGE_RECORD, STAGES
-from recon_monai.engines.stage_settings import STAGE_FILES, first_difference, stage_settings
+from recon_monai.engines.stage_settings import STAGE_FILES
+from recon_monai.engines.staged_run import Stage, StagedRun, selected_stages
 from recon_monai.networks import UniversalVarNet, load_weights
 
 __all__ = ["STUDENT", "TrainingStages"]
@@ -31,7 +22,7 @@ _TEACHER = "teacher_"
 logger = logging.getLogger(__name__)
 
 
-class TrainingStages:
+class TrainingStages(StagedRun):
     """The stages before the student's, each a run of its own by the bundle's own configuration for it.
 
     ``<run>/classifier`` is trained by the command's configuration with ``train_classifier.json`` over it, and
@@ -72,25 +63,15 @@ class TrainingStages:
         dry_run: bool = False,
         config_files: Sequence[str] | None = None,
     ) -> None:
-        self.root = Path(bundle_root)
-        self.folder = Path(output_dir)
         self.anatomies = tuple(anatomies)
-        self.given = dict(weights or {})
         teachers = [f"{_TEACHER}{name}" for name in self.anatomies] if distillation else []
-        self.names = [_CLASSIFIER, *teachers, STUDENT]
-        self.selected = _selected(stages, self.names, teachers)
-        self.resume = bool(resume)
-        self.overwrite = overwrite
-        self.dry_run = dry_run
-        self._files = config_files
-        self._weights: dict[str, str] = {}
-        self._settings: dict[str, dict[str, Any]] = {}
-        unknown = sorted(set(self.given) - set(self.names[:-1]))
-        if unknown:
-            raise ValueError(f"there are no stages {unknown} to give weights for; the stages are {self.names[:-1]}.")
-        for name, file in self.given.items():
-            if not Path(file).is_file():
-                raise FileNotFoundError(f"--stage_weights::{name} {file}: there is no such file")
+        before = [Stage(_CLASSIFIER, (STAGE_FILES["classifier"],))]
+        before += [
+            Stage(name, (STAGE_FILES["teacher"],), {"teacher_of": name.removeprefix(_TEACHER)}) for name in teachers
+        ]
+        self.names = [*(stage.name for stage in before), STUDENT]
+        selected = selected_stages(stages, self.names, {"teachers": teachers})
+        super().__init__(bundle_root, output_dir, before, selected, weights, resume, overwrite, dry_run, config_files)
 
     def run(self) -> None:
         """Train the selected stages before the student's that are not finished.
@@ -103,11 +84,7 @@ class TrainingStages:
         if not before:
             return
         self._check_folder()
-        for position, name in enumerate(before, start=1):
-            logger.info("stage %d of %d: %s", position, len(before) + (STUDENT in self.selected), name)
-            if self._finished(name) is None:
-                self._train(name)
-            distributed.wait()
+        self._train_stages(before, len(self.selected))
         if STUDENT in self.selected:
             logger.info("stage %d of %d: %s", len(before) + 1, len(before) + 1, STUDENT)
         else:
@@ -160,178 +137,14 @@ class TrainingStages:
     def _refuse(self, name: str, *_: Any) -> None:
         raise ValueError(self._missing(name))
 
-    def _missing(self, name: str) -> str:
-        return (
-            f"the student needs the stage {name}, and no finished one has these settings and data"
-            f"{self._nearest(name)}; add it to --stages, or name its weights by --stage_weights::{name}"
-        )
+    def _missing(self, name: str, needs: str = "the student needs") -> str:
+        return super()._missing(name, needs)
 
-    def _check_folder(self) -> None:
-        """Keep what an earlier run left, unless told otherwise."""
-        marker = self.folder / STAGES
-        # as the main process found it, which writes there next
-        if distributed.agree(marker.exists()) and not (self.resume or self.overwrite or self.dry_run):
-            raise FileExistsError(
-                f"{self.folder} holds a run already; go on with it by --resume True, choose another --run_name, or "
-                "give --overwrite True to replace it"
-            )
-        self._mark(finished=False)
-
-    def _mark(self, finished: bool) -> None:
-        """Write which stages the run may train, and whether that is all done."""
-        if distributed.is_main() and not self.dry_run:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with atomic_path(self.folder / STAGES) as temporary:
-                temporary.write_text(json.dumps({"stages": self.selected, "finished": finished}, indent=2) + "\n")
-
-    def _finished(self, name: str) -> str | None:
-        """The weights of a stage that is finished with the same settings and data; found, and named, once."""
-        if name not in self._weights:
-            if name in self.given:
-                logger.info("%s: using %s, as given", name, self.given[name])
-            weights = self.given[name] if name in self.given else distributed.agree(self._find(name))
-            if weights is None:
-                return None
-            self._weights[name] = weights
-        return self._weights[name]
-
-    def _find(self, name: str) -> str | None:
-        if not distributed.is_main() or not self._known_files():
-            return None
-        expected = self._expected(name)
-        for folder in self._candidates(name):
-            weights = folder / "model.pt"
-            if (folder / FINISHED).is_file() and weights.is_file() and _recorded(folder) == expected:
-                epochs = json.loads((folder / FINISHED).read_text()).get("epochs")
-                logger.info("%s: using %s, finished with the same settings and data (%s epochs)", name, weights, epochs)
-                return str(weights)
-        return None
-
-    def _candidates(self, name: str) -> list[Path]:
-        """Folders of this stage, that of this run first, then the newest."""
-        runs = self.root / "eval"
-        # stages of other runs, and runs that are a stage themselves
-        others = [*runs.glob(f"*/{name}/{FINISHED}"), *runs.glob(f"*/{FINISHED}")]
-        others.sort(key=lambda file: file.stat().st_mtime, reverse=True)
-        return [self.folder / name, *(file.parent for file in others)]
-
-    def _nearest(self, name: str) -> str:
-        """What is different in the newest finished run of a stage."""
-        for folder in self._candidates(name) if self._known_files() else ():
-            recorded = _recorded(folder)
-            if recorded is not None and (folder.name == name or _kind(recorded) == _kind(self._expected(name))):
-                return f" (in {folder} {first_difference(self._expected(name), recorded) or 'it is not finished'})"
-        return ""
-
-    def _expected(self, name: str) -> dict[str, Any]:
-        from recon_monai.handlers.record import data_fingerprint
-
-        if name in self._settings:
-            return self._settings[name]
-        configuration = merged_configuration(self._command(name, resume=False))
-        settings = stage_settings(configuration)  # before parsing puts contents in the place of references
-        parser = ConfigParser(configuration)
-        parser.parse()
-        files = [file for part in ("train", "validate") for file in _files_of(parser, part)]
-        self._settings[name] = {"settings": settings, "data": data_fingerprint(files)}
-        return self._settings[name]
-
-    def _train(self, name: str) -> None:
-        folder = self.folder / name
-        expected = self._expected(name)
-        if distributed.is_main() and not self.dry_run:
-            _put_aside(folder, expected, self.overwrite)
-        distributed.wait()
-        command = self._command(name, resume=(folder / RUN_STATE).is_file())
-        with _as_typed(command):
-            options = overrides()
-            workflow = create_workflow(
-                config_file=[str(file) for file in configuration_files()], run_id="training", **options
-            )
-            workflow.run()
-
-    def _known_files(self) -> list[str]:
-        """The configuration files of the run; none where it is not run by a command."""
-        return [str(file) for file in (self._files or configuration_files())]
-
-    def _command(self, name: str, resume: bool) -> list[str]:
-        """The command that runs a stage by itself."""
-        files = self._known_files()
-        if not files:
-            raise ValueError(
-                "the stages run by the configuration files of the command, and there is no command; give config_files, "
-                "or run each stage by its own configuration."
-            )
-        overlay = self.root / "configs" / STAGE_FILES["teacher" if name.startswith(_TEACHER) else name]
-        fixed = [*ConfigParser.load_config_file(str(overlay)), "stages", "stage_weights", "run_name"]
-        options = {
-            key: value for key, value in overrides().items() if not any(_is_within(key, above) for above in fixed)
-        }
-        options |= {"output_dir": str(self.folder / name), "resume": resume, "dry_run": self.dry_run}
-        if name.startswith(_TEACHER):
-            options["teacher_of"] = name.removeprefix(_TEACHER)
-        # without a name, resuming looks for the newest run that is not finished, which is not this one
-        options["run_name"] = f"{self.folder.name}/{name}"
-        words = [word for key, value in options.items() for word in (f"--{key}", _word(value))]
-        return [sys.argv[0], "run", "training", "--config_file", str([*files, str(overlay)]), *words]
-
-
-def _selected(stages: str | Sequence[str], names: Sequence[str], teachers: Sequence[str]) -> list[str]:
-    """Stages in their order."""
-    if stages == "all":
-        return list(names)
-    wanted = [stages] if isinstance(stages, str) else list(stages)
-    asked = {name for word in wanted for name in (teachers if word == "teachers" else [word])}
-    unknown = sorted(asked - set(names))
-    if unknown:
-        raise ValueError(f"there are no stages {unknown}; choose among {[*names, 'teachers']}, or 'all'.")
-    return [name for name in names if name in asked]
-
-
-def _is_within(key: str, above: str) -> bool:
-    return key == above or key.startswith(f"{above}::")
-
-
-def _recorded(folder: Path) -> dict[str, Any] | None:
-    file = folder / STAGE_RECORD
-    return json.loads(file.read_text()) if file.is_file() else None
+    def _is_of(self, name: str, recorded: Mapping[str, Any]) -> bool:
+        return _kind(recorded) == _kind(self._expected(name))
 
 
 def _kind(record: Mapping[str, Any]) -> tuple[Any, Any]:
     """Which stage a record is of, wherever it lies."""
     settings = record["settings"]
     return settings["train"]["trainer"]["_target_"], settings.get("teacher_of")
-
-
-def _files_of(parser: ConfigParser, part: str) -> list[str]:
-    dataset = parser.get_parsed_content(f"{part}::dataset")
-    return [str(file) for file in dataset.files]
-
-
-def _put_aside(folder: Path, expected: Mapping[str, Any], overwrite: bool) -> None:
-    """Rename a stage's folder whose settings or data were others, so that nothing of it is lost."""
-    recorded = _recorded(folder)
-    if not any((folder / name).exists() for name in (STAGE_RECORD, RUN_STATE, FINISHED)):
-        return
-    if recorded == expected and not overwrite:
-        return
-    aside = folder.with_name(f"{folder.name}-before-{time.strftime('%Y%m%d-%H%M%S')}")
-    unknown = "its settings changed on the way"
-    difference = unknown if recorded is None else first_difference(dict(expected), recorded) or "it is to be replaced"
-    logger.warning("%s: %s, so it is trained anew; the old one is kept in %s", folder.name, difference, aside)
-    folder.rename(aside)
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)
-
-
-@contextlib.contextmanager
-def _as_typed(command: list[str]) -> Iterator[None]:
-    """Let a stage see the command that would run it by itself, which it records and checks."""
-    previous = sys.argv
-    sys.argv = command
-    try:
-        yield
-    finally:
-        sys.argv = previous

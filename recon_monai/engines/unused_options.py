@@ -23,8 +23,9 @@ def unused_options(files: Sequence[Path], options: Mapping[str, Any]) -> list[st
 
     These are plain values (no component, expression or reference) at the top of the configuration, or entries of a
     table of such values there, that nothing refers to by ``@`` or ``%``. The configuration of a stage before the
-    student's does not hide what the whole training refers to, so that a stage takes the options of the whole; and what
-    only these stages use counts as used where the command trains them.
+    student's, or of one that the id ``sequence`` lists, does not hide what the whole training refers to, so that a
+    stage takes the options of the whole; and what only stages before the student's use counts as used where the command
+    trains them.
 
     Args:
         files: the configuration files of a command.
@@ -33,7 +34,8 @@ def unused_options(files: Sequence[Path], options: Mapping[str, Any]) -> list[st
     Returns:
         A sentence for each such option.
     """
-    whole = [file for file in files if file.name not in STAGE_FILES.values()]
+    of_stages = {*STAGE_FILES.values(), *_listed(_merged(files).get("sequence"))}
+    whole = [file for file in files if file.name not in of_stages]
     merged = _merged(whole)
     referred = _referred([merged, _merged(files), list(options.values())])
     in_single_files = {name for file in whole for name in _referred(ConfigParser.load_config_file(str(file)))}
@@ -68,10 +70,17 @@ def _merged(files: Iterable[Path]) -> dict[str, Any]:
     return content
 
 
+def _listed(sequence: Any) -> set[str]:
+    """Names of the overlays of the stages of a sequence."""
+    if not isinstance(sequence, list):
+        return set()
+    return {Path(file).name for stage in sequence if isinstance(stage, Mapping) for file in stage.get("files") or ()}
+
+
 def _stage_files(files: Iterable[Path], content: Mapping[str, Any]) -> list[Path] | None:
     """The configurations of the stages that a command trains besides; None if it cannot be told which these are."""
-    if not content.get("stages"):
-        return []
+    if not content.get("stages") or content.get("sequence"):
+        return []  # all stages of a sequence take the options of the whole
     names = [STAGE_FILES["classifier"], *([STAGE_FILES["teacher"]] if content.get("distillation") else [])]
     folders = list(dict.fromkeys(file.parent for file in files))
     found = [next((folder / name for folder in folders if (folder / name).is_file()), None) for name in names]

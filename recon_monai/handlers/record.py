@@ -84,7 +84,7 @@ class RunRecord:
 
     ``run.json`` holds the command, the merged configuration, package versions, the git revision and a fingerprint of
     the data; each time the run is resumed, what differs then is added. ``finished.json`` marks a run as complete
-    (``find_weights`` looks for it). ``stage.json``, for a training, holds what ``TrainingStages`` knows a finished
+    (``find_weights`` looks for it). ``stage.json``, for a training, holds what ``StagedRun`` knows a finished
     stage by; a run that goes on with other settings or data loses it. A folder that holds a finished run, or one that
     could be resumed, is not written to unless asked. Of several processes the main one writes.
 

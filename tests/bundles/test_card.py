@@ -227,6 +227,7 @@ OVERLAYS = {
         "small",
         "train_cascades",
         "train_sensitivity",
+        "transfer",
     ],
     "evaluate": ["multi_gpu_evaluate", "slides", "small"],
     "inference": ["multi_gpu_evaluate", "slides", "small"],

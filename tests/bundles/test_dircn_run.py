@@ -55,6 +55,7 @@ def test_training_leaves_weights_record_and_curves(trained_dircn, checkout):
 
 def test_evaluation_takes_the_newest_run_and_counts_right(trained_dircn, checkout, tiny_data, tmp_path):
     """The network sees the square, and both images are measured against the target of the file."""
+    (trained_dircn / "finished.json").touch()  # other tests train in the same checkout
     options = {**TINY_DIRCN, "dataset_dir": tiny_data, "output_dir": tmp_path}
     printed = run_bundle("evaluation", f"{CONFIGS}/evaluate.json", checkout, options)
     assert f"{Path('bundles/weighted_dircn/eval/tiny/model.pt')}, of the newest finished run" in printed

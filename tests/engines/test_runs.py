@@ -104,3 +104,22 @@ def test_a_run_of_stages_that_is_over_or_left_nothing_is_not_continued(tmp_path)
     stage.mkdir()
     (stage / "last.pt").write_bytes(b"state")
     assert name_run(str(tmp_path), resume=True) == "failed at once"
+
+
+def test_runs_in_stages_and_others_are_gone_on_with_by_their_own_configuration(tmp_path):
+    for number, (name, state) in enumerate((("plain", "last.pt"), ("staged", "base/last.pt"))):
+        file = tmp_path / "eval" / name / state
+        file.parent.mkdir(parents=True)
+        file.touch()
+        os.utime(file, (1e9 + number, 1e9 + number))
+    (tmp_path / "eval" / "staged" / "stages.json").write_text(json.dumps({"stages": ["base"], "finished": False}))
+    assert name_run(str(tmp_path), resume=True) == "staged", "the newest"
+    assert name_run(str(tmp_path), resume=True, staged=False) == "plain"
+    assert name_run(str(tmp_path), resume=True, staged=True) == "staged"
+    assert name_run(str(tmp_path), resume="staged", staged=True) == "staged"
+    with pytest.raises(
+        ValueError, match=r"--resume staged: .*staged holds a run in stages; go on with it by the config"
+    ):
+        name_run(str(tmp_path), resume="staged", staged=False)
+    with pytest.raises(ValueError, match=r"--resume plain: .*plain holds a run without stages"):
+        name_run(str(tmp_path), resume="plain", staged=True)

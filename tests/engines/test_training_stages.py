@@ -6,15 +6,12 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from ignite.engine import Engine
-from monai.bundle import ConfigParser
+from stage_tools import Workflow
 
-from recon_monai.engines import TrainingStages, name_run, stages
-from recon_monai.engines.command_line import overrides
-from recon_monai.handlers import RunRecord
+from recon_monai.engines import TrainingStages, name_run, staged_run
 
 TRAIN: dict[str, Any] = {
     "output_dir": "somewhere",
@@ -44,30 +41,6 @@ TEACHER: dict[str, Any] = {
 }
 
 
-class Workflow:
-    """Leaves what a training leaves."""
-
-    commands: ClassVar[list[dict[str, Any]]] = []
-
-    def __init__(self, config_file: list[str], run_id: str, **options: Any) -> None:
-        self.parser = ConfigParser()
-        self.parser.read_config(config_file)
-        for name, value in options.items():
-            self.parser[name] = value
-
-    def run(self) -> None:
-        Workflow.commands.append(overrides())
-        folder = Path(self.parser["output_dir"])
-        files = {part: self.parser[f"{part}::dataset::files"] for part in ("train", "validate")}
-        record = RunRecord(
-            str(folder), files["train"], resume=self.parser["resume"], validation_files=files["validate"]
-        )
-        trainer = Engine(lambda engine, batch: (folder / "last.pt").write_text("state"))
-        record.attach(trainer)
-        trainer.run([0])
-        (folder / "model.pt").write_text("weights")
-
-
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     configs = tmp_path / "bundle" / "configs"
@@ -78,7 +51,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         TRAIN[part] = {**TRAIN[part], "dataset": {"_target_": "types.SimpleNamespace", "files": [str(file)]}}
     for name, content in (("train", TRAIN), ("train_classifier", CLASSIFIER), ("train_teacher", TEACHER)):
         (configs / f"{name}.json").write_text(json.dumps(content))
-    monkeypatch.setattr(stages, "create_workflow", Workflow)
+    monkeypatch.setattr(staged_run, "create_workflow", Workflow)
     monkeypatch.setattr(Workflow, "commands", [])
     return configs.parent
 

@@ -84,6 +84,29 @@ def test_without_the_files_of_the_stages_their_options_are_not_judged(tmp_path: 
     ]
 
 
+def test_stages_of_a_sequence_are_judged_by_the_options_of_the_whole(tmp_path: Path) -> None:
+    """So that what the whole run takes is not refused by a stage whose overlay does without it."""
+    contents = {
+        "train": {"used": 1, "by": "@used"},
+        "all": {
+            "stages": "all",
+            "sequence": [{"name": "a"}, {"name": "b", "files": ["b.json"]}],
+            "by_all": "@sequence",
+        },
+        "b": {"by": 2},
+    }
+    files = {name: tmp_path / f"{name}.json" for name in contents}
+    for name, content in contents.items():
+        files[name].write_text(json.dumps(content))
+    assert unused_options([files["train"], files["all"]], {"used": 2}) == []
+    assert unused_options([files["train"], files["all"], files["b"]], {"used": 2}) == []
+    # by itself it is judged by itself
+    assert unused_options([files["train"], files["b"]], {"used": 2})[0].startswith("--used would be without effect")
+    (tmp_path / "other.json").write_text(json.dumps({"by": 3}))
+    found = unused_options([files["train"], files["all"], tmp_path / "other.json"], {"used": 2})
+    assert found[0].startswith("--used would be without effect: nothing in train.json, all.json, other.json uses used")
+
+
 def documented() -> list[str]:
     """Commands of the documents that run a bundle."""
     found = []
