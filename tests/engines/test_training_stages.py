@@ -56,18 +56,6 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return configs.parent
 
 
-@pytest.fixture
-def typed(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Types a command, without running it."""
-
-    def set_command(*options: str, files: tuple[str, ...] = ("train",)) -> None:
-        paths = str([str(bundle / "configs" / f"{name}.json") for name in files])
-        monkeypatch.setattr("sys.argv", ["monai.bundle", "run", "training", "--config_file", paths, *options])
-
-    set_command()
-    return set_command
-
-
 def pipeline(bundle: Path, run: str = "run", **options: Any) -> TrainingStages:
     return TrainingStages(str(bundle), str(bundle / "eval" / run), ["brain", "knee"], **options)
 

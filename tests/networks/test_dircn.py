@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from degenerate_inputs import DEGENERATE
 from torch import nn
 
 from recon_monai.networks import DIRCN, FeatureTap, NormResXUNet, SensitivityNetwork
@@ -296,40 +297,11 @@ def test_output_scales_with_the_input(aggregation: Any, scale: float, random_ksp
     assert float((scaled - expected).norm() / expected.norm()) < 1e-4
 
 
-def _cases() -> dict[str, Callable[[Maker, Maker], tuple[torch.Tensor, torch.Tensor | None]]]:
-    def empty_in_batch(noise: Maker, columns: Maker) -> tuple[torch.Tensor, torch.Tensor | None]:
-        kspace = noise(2, 3, 32, 32) * columns(32)
-        kspace[1] = 0
-        return kspace, None
-
-    def constant(noise: Maker, columns: Maker) -> tuple[torch.Tensor, torch.Tensor | None]:
-        kspace = torch.zeros(1, 3, 32, 32, dtype=torch.complex64)
-        kspace[..., 16, 16] = 32.0
-        return kspace, columns(32)
-
-    def empty_coil(noise: Maker, columns: Maker) -> tuple[torch.Tensor, torch.Tensor | None]:
-        kspace = noise(1, 3, 32, 32) * columns(32)
-        kspace[:, 1] = 0
-        return kspace, columns(32)
-
-    return {
-        "empty slice": lambda noise, columns: (noise(1, 3, 32, 32) * 0, columns(32)),
-        "empty slice in a batch": empty_in_batch,
-        "empty coil": empty_coil,
-        "constant slice": constant,
-        "one coil": lambda noise, columns: (noise(1, 1, 32, 32) * columns(32), columns(32)),
-        "full mask": lambda noise, columns: (noise(1, 3, 32, 32), torch.ones(32)),
-        "odd sizes": lambda noise, columns: (noise(1, 2, 35, 29) * columns(29), columns(29)),
-        "one calibration line": lambda noise, columns: (noise(1, 2, 32, 32), columns(32, lines=1)),
-        "smallest": lambda noise, columns: (noise(1, 2, 4, 3), torch.ones(3)),
-    }
-
-
 @pytest.mark.parametrize("aggregation", ["concat", "normalized_sum"])
-@pytest.mark.parametrize("case", _cases())
+@pytest.mark.parametrize("case", DEGENERATE)
 def test_finite_with_finite_gradients(case: str, aggregation: Any, random_kspace: Maker, column_mask: Maker) -> None:
     network = small(2, aggregation=aggregation)
-    kspace, mask = _cases()[case](random_kspace, column_mask)
+    kspace, mask = DEGENERATE[case](random_kspace, column_mask)
     kspace.requires_grad_()
     result = network.reconstruct(kspace, mask)
     assert result.image.shape == (len(kspace), 1, *kspace.shape[-2:])
