@@ -77,6 +77,34 @@ def start_bundle(
     )
 
 
+def verify_with_monai(checkout: Path, configs: str, options: dict, inference: dict | None = None) -> None:
+    """MONAI's own checks of a bundle: network in and out, and the ids of its workflows.
+
+    Args:
+        checkout: root of the repository.
+        configs: folder of the configurations, from there.
+        options: ids and values of both workflows.
+        inference: more of them, of inference alone.
+    """
+    code = f"""
+from monai.bundle import ConfigWorkflow, verify_net_in_out
+configs = {configs!r}
+options = { ({name: str(value) if isinstance(value, Path) else value for name, value in options.items()})!r}
+verify_net_in_out("network_def", f"{{configs}}/metadata.json", f"{{configs}}/inference.json", device="cpu")
+for name, kind in (("train", "train"), ("inference", "infer")):
+    if name == "inference":
+        options |= { ({name: str(value) for name, value in (inference or {}).items()})!r}
+    workflow = ConfigWorkflow(f"{{configs}}/{{name}}.json", logging_file=False, workflow_type=kind, **options)
+    if name == "inference":
+        workflow.parser["network"] = "@network_def"
+    workflow.initialize()
+    assert not workflow.check_properties(), workflow.check_properties()
+print("verified")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.stdout.strip().endswith("verified"), done.stdout[-3000:] + done.stderr[-3000:]
+
+
 class SignalAt:
     """A handler that sends its own process a signal, for tests of what a run leaves behind.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -13,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from bundle_tools import run_bundle, start_bundle
+from bundle_tools import run_bundle, start_bundle, verify_with_monai
 from dircn_tools import CONFIGS, TINY_DIRCN, files, read_weights, tiny_dircn
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -252,20 +250,4 @@ def test_overlays_of_the_other_bundle_that_fit_this_one(trained_dircn, checkout,
 
 def test_monai_verifies_network_and_properties(trained_dircn, checkout, tiny_data):
     """MONAI's own checks of the bundle: network in and out, and the ids of its workflow."""
-    code = f"""
-from monai.bundle import ConfigWorkflow, verify_net_in_out
-configs = "{CONFIGS}"
-options = {TINY_DIRCN!r} | {{"dataset_dir": "{tiny_data}"}}
-verify_net_in_out("network_def", f"{{configs}}/metadata.json", f"{{configs}}/inference.json", device="cpu")
-for name, kind in (("train", "train"), ("inference", "infer")):
-    if name == "inference":
-        options["ckpt"] = "{trained_dircn / "model.pt"}"
-    workflow = ConfigWorkflow(f"{{configs}}/{{name}}.json", logging_file=False, workflow_type=kind, **options)
-    if name == "inference":
-        workflow.parser["network"] = "@network_def"
-    workflow.initialize()
-    assert not workflow.check_properties(), workflow.check_properties()
-print("verified")
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=checkout, capture_output=True, text=True, check=False)
-    assert done.stdout.strip().endswith("verified"), done.stdout[-3000:] + done.stderr[-3000:]
+    verify_with_monai(checkout, CONFIGS, {**TINY_DIRCN, "dataset_dir": tiny_data}, {"ckpt": trained_dircn / "model.pt"})
