@@ -10,15 +10,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from recon_monai.networks.architecture import RecordedModule, decode_record, first_difference
-from recon_monai.networks.blocks import ASPIN, UNet
 from recon_monai.networks.inputs import as_complex_kspace, as_sampling_mask
 from recon_monai.networks.nets.anatomy_names import checked_names
+from recon_monai.networks.nets.last_unet import check_varnet, last_unet_output
 from recon_monai.networks.nets.output_fit import fit_output
 from recon_monai.networks.nets.varnet import VarNet
 from recon_monai.networks.precision import full_precision
 from recon_monai.physics import center_crop_or_pad, ifft2c, keyed_generator, low_resolution_maps, reduce
 
-__all__ = ["AddedOutput", "AnatomyClassifier", "ClassifierInput", "last_unet_output"]
+__all__ = ["AddedOutput", "AnatomyClassifier", "ClassifierInput"]
 
 ClassifierInput = Literal["zero_filled", "varnet_last"]
 
@@ -116,7 +116,12 @@ class AnatomyClassifier(RecordedModule):
         if feature == "zero_filled" and in_channels != 2:
             raise ValueError(f"the zero-filled image has 2 channels (real, imaginary), got in_channels={in_channels}.")
         if varnet is not None:
-            _check_varnet(varnet, feature, in_channels)
+            if feature != "varnet_last" or in_channels != 2:
+                raise ValueError(
+                    f"a VarNet is for feature='varnet_last' with in_channels=2, got feature={feature!r} and "
+                    f"in_channels={in_channels}."
+                )
+            check_varnet(varnet)
             varnet.requires_grad_(False).eval()
         # not the number of anatomies: it grows, and shows in the shapes; their names come in where they are known
         self.architecture = {"in_channels": in_channels, "size": size, "feature": feature}
@@ -429,47 +434,11 @@ class AnatomyClassifier(RecordedModule):
         return self.feature_mean[index].cpu() + (noise * values.clamp(min=0).sqrt()) @ vectors.T
 
 
-def last_unet_output(network: nn.Module, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Run a trained VarNet and read the raw output of the U-Net in its last cascade.
-
-    Args:
-        network: a `VarNet` whose cascades refine by a `NormUNet`; it is not trained by this.
-        kspace: as for `VarNet.reconstruct`.
-        mask: as for `VarNet.reconstruct`.
-
-    Returns:
-        Real and imaginary part in the normalized and padded domain of the U-Net, shape ``(B, 2, h, w)``.
-    """
-    outputs: list[torch.Tensor] = []
-    unet = network.cascades[-1].refinement.unet  # type: ignore[index,union-attr]
-    hook = unet.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
-    try:
-        with torch.no_grad():
-            network(kspace, mask)
-    finally:
-        hook.remove()
-    return outputs[-1]
-
-
 def _scaled(kspace: torch.Tensor) -> torch.Tensor:
     """Bring the largest value of each sample near 1 by a power of two, which costs no bit and prevents underflow."""
     largest = torch.view_as_real(kspace).abs().amax(dim=(-4, -3, -2, -1))
     exponent = torch.frexp(largest).exponent.clamp(-126, 126)
     return kspace * torch.ldexp(torch.ones_like(largest), -exponent)[:, None, None, None]
-
-
-def _check_varnet(varnet: nn.Module, feature: str, in_channels: int) -> None:
-    if feature != "varnet_last" or in_channels != 2:
-        raise ValueError(
-            f"a VarNet is for feature='varnet_last' with in_channels=2, got feature={feature!r} and in_channels="
-            f"{in_channels}."
-        )
-    plain = isinstance(varnet, VarNet) and not any(isinstance(module, ASPIN) for module in varnet.modules())
-    if not plain or not isinstance(getattr(varnet.cascades[-1].refinement, "unet", None), UNet):  # type: ignore[index,union-attr]
-        raise ValueError(
-            f"varnet is {type(varnet).__name__}, expected a VarNet that knows no anatomies, whose cascades refine by a "
-            "NormUNet."
-        )
 
 
 def _check_features(features: torch.Tensor) -> None:
