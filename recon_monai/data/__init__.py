@@ -35,6 +35,8 @@ from recon_monai.data.prepare import (
 from recon_monai.data.sampling import SliceBatchSampler, VolumeSampler, start_worker
 from recon_monai.data.selection import FileFilter, is_sampled
 from recon_monai.data.splits import SPLIT_FILE, SPLITS, SplitError, read_split, write_split
+from recon_monai.data.volume_input import InputVolume, VolumeSource, contrast_of, find_volumes
+from recon_monai.data.volume_output import write_volume
 from recon_monai.data.writers import (
     FastMRIWriter,
     atomic_path,
@@ -66,20 +68,24 @@ __all__ = [
     "FileIndex",
     "FileRecord",
     "HandleCache",
+    "InputVolume",
     "PrepareSummary",
     "RawSettings",
     "SimulationSettings",
     "SliceBatchSampler",
     "SplitError",
     "VolumeSampler",
+    "VolumeSource",
     "anatomies_of",
     "atomic_path",
     "built_in_dataset",
     "cache_dir",
     "check_files",
     "check_splits",
+    "contrast_of",
     "describe_files",
     "find_anatomy",
+    "find_volumes",
     "image_sources",
     "is_sampled",
     "only_anatomy",
@@ -95,6 +101,7 @@ __all__ = [
     "write_reconstruction_h5",
     "write_sources",
     "write_split",
+    "write_volume",
 ]
 
 

@@ -16,6 +16,12 @@ from recon_monai.engines.runs import find_weights, name_run
 from recon_monai.engines.self_supervision import KspaceInferer, SelfSupervisedTrainer, prepare_fine_tuning
 from recon_monai.engines.stage_sequence import StageSequence
 from recon_monai.engines.stages import TrainingStages
+from recon_monai.engines.super_resolution import SuperResolution, SuperResolver, output_grid
+from recon_monai.engines.super_resolution_domain import (
+    differences_from_training,
+    read_domain,
+    super_resolution_domain,
+)
 from recon_monai.engines.trainer import ReconstructionTrainer
 from recon_monai.engines.transfer import prepare_transfer
 from recon_monai.engines.universal import UniversalInferer
@@ -33,17 +39,23 @@ __all__ = [
     "ReconstructionTrainer",
     "SelfSupervisedTrainer",
     "StageSequence",
+    "SuperResolution",
+    "SuperResolver",
     "TrainingStages",
     "UniversalInferer",
     "begin_command",
     "check_only_added",
     "classifier_varnet",
+    "differences_from_training",
     "find_weights",
     "joined_domain",
     "locate_bundle",
     "name_run",
+    "output_grid",
     "plan_training",
     "prepare_fine_tuning",
     "prepare_transfer",
+    "read_domain",
+    "super_resolution_domain",
     "training_domain",
 ]

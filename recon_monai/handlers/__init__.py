@@ -23,6 +23,7 @@ from recon_monai.handlers.stop_signals import Interrupted, StopSignals
 from recon_monai.handlers.validation import FinalValidation, InitialValidation, validation_due
 from recon_monai.handlers.volume_metrics import VolumeMetrics
 from recon_monai.handlers.volumes import CollectedVolume, MeasuringHandler, VolumeCollector, VolumeHandler, VolumeKey
+from recon_monai.handlers.whole_volumes import SuperResolutionMetrics, WholeVolumeHandler
 
 __all__ = [
     "AnatomyRecord",
@@ -46,11 +47,13 @@ __all__ = [
     "ReconstructionSaver",
     "RunRecord",
     "StopSignals",
+    "SuperResolutionMetrics",
     "TrainingCheckpoint",
     "TrainingProgress",
     "VolumeCollector",
     "VolumeHandler",
     "VolumeKey",
     "VolumeMetrics",
+    "WholeVolumeHandler",
     "validation_due",
 ]

@@ -15,6 +15,7 @@ from recon_monai.metrics.foreground import (
     foreground_threshold,
 )
 from recon_monai.metrics.functional import nmse, nrmse, psnr, ssim, ssim_per_slice
+from recon_monai.metrics.quality_3d import QUALITY_CONVENTION, quality_3d, sharpness
 from recon_monai.metrics.ssim_map import SSIM_CONVENTION, ssim_map
 from recon_monai.metrics.volume import (
     ForegroundSSIM,
@@ -28,6 +29,7 @@ from recon_monai.metrics.volume import (
 __all__ = [
     "DEFAULT_FOREGROUND_FRACTION",
     "FOREGROUND_THRESHOLDS",
+    "QUALITY_CONVENTION",
     "SSIM_CONVENTION",
     "ForegroundSSIM",
     "ForegroundSSIMResult",
@@ -43,6 +45,8 @@ __all__ = [
     "nmse",
     "nrmse",
     "psnr",
+    "quality_3d",
+    "sharpness",
     "ssim",
     "ssim_map",
     "ssim_per_slice",

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recon_monai.metrics.ssim_map import ssim_map
+from recon_monai.metrics.ssim_map import SSIM_WINDOW, ssim_map
 
 __all__ = ["Volume", "nmse", "nrmse", "psnr", "ssim", "ssim_per_slice"]
 
@@ -42,7 +42,18 @@ def ssim(*, prediction: Volume, target: Volume, data_range: float | None = None,
         return float(np.mean(ssim_per_slice(prediction=prediction, target=target, data_range=data_range)))
     predicted, wanted = checked_volumes(prediction, target)
     scale = wanted.new_tensor(resolve_data_range(wanted, data_range))
-    return float(ssim_map(predicted[None, None], wanted[None, None], scale, spatial_dims=spatial_dims).mean())
+    return _ssim_in_slabs(predicted, wanted, scale, spatial_dims)
+
+
+def _ssim_in_slabs(predicted: Tensor, wanted: Tensor, scale: Tensor, spatial_dims: int) -> float:
+    """Mean of the 3-D SSIM map, made of slabs that overlap by a window less one, which is the map of the whole."""
+    positions = max(len(wanted) - SSIM_WINDOW + 1, 1)  # fewer slices than the window are for `ssim_map` to refuse
+    total, count = 0.0, 0
+    for start in range(0, positions, _SLICES_AT_ONCE):
+        slab = slice(start, min(start + _SLICES_AT_ONCE, positions) + SSIM_WINDOW - 1)
+        part = ssim_map(predicted[slab][None, None], wanted[slab][None, None], scale, spatial_dims=spatial_dims)
+        total, count = total + float(part.sum()), count + part.numel()
+    return total / count
 
 
 def ssim_per_slice(*, prediction: Volume, target: Volume, data_range: float | None = None) -> np.ndarray:

@@ -6,7 +6,7 @@ A new kind of input is one more reader that gives `Source` objects.
 from __future__ import annotations
 
 from recon_monai.data.prepare.acquisition import Acquisition, Source
-from recon_monai.data.prepare.dicom_series import DicomSeries, find_series, read_series
+from recon_monai.data.prepare.dicom_series import DicomSeries, find_series, read_series, stack_slices
 from recon_monai.data.prepare.inputs import KINDS, expand_inputs, find_kind
 from recon_monai.data.prepare.measured_coils import MeasuredCoils, measure_coils
 from recon_monai.data.prepare.naming import Naming
@@ -43,6 +43,7 @@ __all__ = [
     "read_series",
     "read_volume",
     "simulate_acquisition",
+    "stack_slices",
     "volume_sources",
     "write_sources",
 ]

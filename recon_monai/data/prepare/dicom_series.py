@@ -20,7 +20,7 @@ from recon_monai.data.prepare.naming import search_words
 from recon_monai.data.prepare.simulate import ImageVolume
 from recon_monai.data.prepare.volumes import cut_slices
 
-__all__ = ["DicomSeries", "find_series", "read_series"]
+__all__ = ["DicomSeries", "find_series", "read_series", "stack_slices"]
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ class DicomSeries:
         folder: of the first file.
         frames: one image per slice, by position.
         step: from one slice to the next in mm, patient coordinates (left, posterior, superior).
+        description: SeriesDescription; for messages and guesses, never written.
     """
 
     name: str
@@ -46,6 +47,7 @@ class DicomSeries:
     folder: Path
     frames: list[Frame]
     step: NDArray[np.float64]
+    description: str = ""
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -106,14 +108,7 @@ def read_series(series: DicomSeries, *, name: str, plane: str) -> ImageVolume:
     Raises:
         ValueError: if pixels cannot be read.
     """
-    slices = [np.empty(0, np.float32)] * len(series.frames)
-    by_file: dict[Path, list[int]] = {}
-    for place, frame in enumerate(series.frames):
-        by_file.setdefault(frame.path, []).append(place)
-    for path, places in by_file.items():
-        for place, pixels in zip(places, read_pixels(path, [series.frames[p] for p in places]), strict=True):
-            slices[place] = pixels
-    image = nibabel.Nifti1Image(np.stack(slices), series.affine)
+    image = nibabel.Nifti1Image(stack_slices(series), series.affine)
     volume = cut_slices(image, name=name, plane=plane)
     if max(volume.voxel_size[:2]) > _THICK * min(volume.voxel_size[:2]):
         logger.warning(
@@ -124,6 +119,28 @@ def read_series(series: DicomSeries, *, name: str, plane: str) -> ImageVolume:
             *volume.voxel_size[:2],
         )
     return volume
+
+
+def stack_slices(series: DicomSeries) -> NDArray[np.float32]:
+    """Read the images of a series.
+
+    Args:
+        series: the series.
+
+    Returns:
+        Values `(slice, row, column)`, rescaled as the headers say; `series.affine` says where they lie.
+
+    Raises:
+        ValueError: if pixels cannot be read.
+    """
+    slices = [np.empty(0, np.float32)] * len(series.frames)
+    by_file: dict[Path, list[int]] = {}
+    for place, frame in enumerate(series.frames):
+        by_file.setdefault(frame.path, []).append(place)
+    for path, places in by_file.items():
+        for place, pixels in zip(places, read_pixels(path, [series.frames[p] for p in places]), strict=True):
+            slices[place] = pixels
+    return np.stack(slices)
 
 
 def _checked(uid: str, parts: list[SeriesPart], frame: int | None, *, several: bool) -> DicomSeries:
@@ -140,7 +157,7 @@ def _checked(uid: str, parts: list[SeriesPart], frame: int | None, *, several: b
     logger.info(
         "%s: %s, %d slice(s) in %s", name, first.description or "no description", len(frames), first.path.parent
     )
-    return DicomSeries(name, first.patient, first.path.parent, frames, step)
+    return DicomSeries(name, first.patient, first.path.parent, frames, step, first.description)
 
 
 def _no_copies(parts: list[SeriesPart]) -> None:
