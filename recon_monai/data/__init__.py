@@ -1,4 +1,4 @@
-"""Files to tensors and back: fastMRI HDF5, ISMRMRD headers, splits, NIfTI, the built-in set.
+"""Files to tensors and back: fastMRI HDF5, ISMRMRD headers, splits, NIfTI and DICOM volumes, the built-in sets.
 
 How other formats become fastMRI files is in :mod:`recon_monai.data.prepare`; its main names are exported here too.
 """
@@ -35,6 +35,18 @@ from recon_monai.data.prepare import (
 from recon_monai.data.sampling import SliceBatchSampler, VolumeSampler, start_worker
 from recon_monai.data.selection import FileFilter, is_sampled
 from recon_monai.data.splits import SPLIT_FILE, SPLITS, SplitError, read_split, write_split
+from recon_monai.data.volumes import (
+    VOLUME_SPLITS,
+    VolumeCache,
+    VolumeDataset,
+    VolumeError,
+    VolumeSource,
+    choose_volumes,
+    find_volumes,
+    grid_of,
+    load_volume,
+    split_subjects,
+)
 from recon_monai.data.writers import (
     FastMRIWriter,
     atomic_path,
@@ -45,17 +57,19 @@ from recon_monai.data.writers import (
 from recon_monai.optional import require
 
 if TYPE_CHECKING:
-    from recon_monai.data.demo import DemoRecipe, built_in_dataset
+    from recon_monai.data.demo import DemoRecipe, DemoVolumeRecipe, built_in_dataset, ensure_demo_volumes
 
 __all__ = [
     "DEFAULT_ANATOMY_RULES",
     "SPLITS",
     "SPLIT_FILE",
+    "VOLUME_SPLITS",
     "AcquisitionHeader",
     "AnatomyRule",
     "CheckLevel",
     "CheckReport",
     "DemoRecipe",
+    "DemoVolumeRecipe",
     "EncodingLimits",
     "FastMRIFile",
     "FastMRIFileError",
@@ -71,23 +85,33 @@ __all__ = [
     "SimulationSettings",
     "SliceBatchSampler",
     "SplitError",
+    "VolumeCache",
+    "VolumeDataset",
+    "VolumeError",
     "VolumeSampler",
+    "VolumeSource",
     "anatomies_of",
     "atomic_path",
     "built_in_dataset",
     "cache_dir",
     "check_files",
     "check_splits",
+    "choose_volumes",
     "describe_files",
+    "ensure_demo_volumes",
     "find_anatomy",
+    "find_volumes",
+    "grid_of",
     "image_sources",
     "is_sampled",
+    "load_volume",
     "only_anatomy",
     "parse_anatomy_rules",
     "raw_sources",
     "read_raw",
     "read_split",
     "read_volume",
+    "split_subjects",
     "start_worker",
     "volume_sources",
     "write_fastmri_h5",
@@ -99,8 +123,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what draws the built-in set only when asked for: it needs SciPy, which reading and writing do not."""
-    if name in ("DemoRecipe", "built_in_dataset"):
+    """Import what draws the built-in sets only when asked for: it needs SciPy, which reading and writing do not."""
+    if name in ("DemoRecipe", "DemoVolumeRecipe", "built_in_dataset", "ensure_demo_volumes"):
         require("scipy.ndimage", extra="demo")
         from recon_monai.data import demo
 

@@ -12,6 +12,14 @@ from recon_monai.physics.coil_compression import (
 from recon_monai.physics.coil_map_fit import CoilMapFit, fit_coil_maps
 from recon_monai.physics.coils import expand, normalize_maps, reduce, rss
 from recon_monai.physics.fourier import decenter, decenter_mask, fft2c, ifft2c, recenter
+from recon_monai.physics.grid import Grid, resample_to_grid
+from recon_monai.physics.interpolation import InterpolationMethod, interpolate_axis, interpolation_matrix
+from recon_monai.physics.low_resolution import (
+    LOW_RESOLUTION_RECIPES,
+    LowResolution,
+    LowResolutionRecipe,
+    simulate_low_resolution,
+)
 from recon_monai.physics.low_resolution_maps import low_resolution_maps
 from recon_monai.physics.masks import (
     EquispacedFractionMask,
@@ -38,9 +46,12 @@ from recon_monai.physics.simulation import (
     simulate_noise_covariance,
     simulate_phase,
 )
+from recon_monai.physics.slices import SliceProfile, ThickSlices, thick_slices
+from recon_monai.physics.spectrum import SpectrumOutput, gaussian_apodization, mixed_spectrum, truncate_spectrum
 from recon_monai.physics.whitening import noise_covariance, prewhiten
 
 __all__ = [
+    "LOW_RESOLUTION_RECIPES",
     "CalibrationError",
     "CalibrationRule",
     "CoilCompression",
@@ -48,6 +59,10 @@ __all__ = [
     "EquispacedFractionMask",
     "EquispacedMask",
     "GaussianMask",
+    "Grid",
+    "InterpolationMethod",
+    "LowResolution",
+    "LowResolutionRecipe",
     "MagicFractionMask",
     "MagicMask",
     "MaskKind",
@@ -57,6 +72,9 @@ __all__ = [
     "SampledMask",
     "SamplingMask",
     "SenseOperator",
+    "SliceProfile",
+    "SpectrumOutput",
+    "ThickSlices",
     "calibration_mask",
     "center_crop_or_pad",
     "compress_coils",
@@ -68,23 +86,31 @@ __all__ = [
     "expand",
     "fft2c",
     "fit_coil_maps",
+    "gaussian_apodization",
     "geometric_compression",
     "ifft2c",
     "infer_mask",
+    "interpolate_axis",
+    "interpolation_matrix",
     "keyed_generator",
     "keyed_seed",
     "low_resolution_maps",
+    "mixed_spectrum",
     "noise_covariance",
     "normalize_maps",
     "prewhiten",
     "recenter",
     "reduce",
+    "resample_to_grid",
     "rss",
     "seed_from_name",
     "simulate_coil_maps",
     "simulate_kspace",
+    "simulate_low_resolution",
     "simulate_noise_covariance",
     "simulate_phase",
     "svd_compression",
+    "thick_slices",
     "truncate_kspace",
+    "truncate_spectrum",
 ]
