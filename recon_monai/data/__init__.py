@@ -1,4 +1,4 @@
-"""Files to tensors and back: fastMRI HDF5, ISMRMRD headers, splits, NIfTI, the built-in set.
+"""Files to tensors and back: fastMRI HDF5, ISMRMRD headers, splits, NIfTI and DICOM volumes, the built-in sets.
 
 How other formats become fastMRI files is in :mod:`recon_monai.data.prepare`; its main names are exported here too.
 """
@@ -35,8 +35,23 @@ from recon_monai.data.prepare import (
 from recon_monai.data.sampling import SliceBatchSampler, VolumeSampler, start_worker
 from recon_monai.data.selection import FileFilter, is_sampled
 from recon_monai.data.splits import SPLIT_FILE, SPLITS, SplitError, read_split, write_split
-from recon_monai.data.volume_input import InputVolume, VolumeSource, contrast_of, find_volumes
-from recon_monai.data.volume_output import write_volume
+from recon_monai.data.volumes import (
+    VOLUME_SPLITS,
+    InputVolume,
+    VolumeCache,
+    VolumeDataset,
+    VolumeError,
+    VolumeInput,
+    VolumeSource,
+    choose_volumes,
+    contrast_of,
+    find_inputs,
+    find_volumes,
+    grid_of,
+    load_volume,
+    split_subjects,
+    write_volume,
+)
 from recon_monai.data.writers import (
     FastMRIWriter,
     atomic_path,
@@ -47,17 +62,19 @@ from recon_monai.data.writers import (
 from recon_monai.optional import require
 
 if TYPE_CHECKING:
-    from recon_monai.data.demo import DemoRecipe, built_in_dataset
+    from recon_monai.data.demo import DemoRecipe, DemoVolumeRecipe, built_in_dataset, ensure_demo_volumes
 
 __all__ = [
     "DEFAULT_ANATOMY_RULES",
     "SPLITS",
     "SPLIT_FILE",
+    "VOLUME_SPLITS",
     "AcquisitionHeader",
     "AnatomyRule",
     "CheckLevel",
     "CheckReport",
     "DemoRecipe",
+    "DemoVolumeRecipe",
     "EncodingLimits",
     "FastMRIFile",
     "FastMRIFileError",
@@ -74,6 +91,10 @@ __all__ = [
     "SimulationSettings",
     "SliceBatchSampler",
     "SplitError",
+    "VolumeCache",
+    "VolumeDataset",
+    "VolumeError",
+    "VolumeInput",
     "VolumeSampler",
     "VolumeSource",
     "anatomies_of",
@@ -82,18 +103,24 @@ __all__ = [
     "cache_dir",
     "check_files",
     "check_splits",
+    "choose_volumes",
     "contrast_of",
     "describe_files",
+    "ensure_demo_volumes",
     "find_anatomy",
+    "find_inputs",
     "find_volumes",
+    "grid_of",
     "image_sources",
     "is_sampled",
+    "load_volume",
     "only_anatomy",
     "parse_anatomy_rules",
     "raw_sources",
     "read_raw",
     "read_split",
     "read_volume",
+    "split_subjects",
     "start_worker",
     "volume_sources",
     "write_fastmri_h5",
@@ -106,8 +133,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what draws the built-in set only when asked for: it needs SciPy, which reading and writing do not."""
-    if name in ("DemoRecipe", "built_in_dataset"):
+    """Import what draws the built-in sets only when asked for: it needs SciPy, which reading and writing do not."""
+    if name in ("DemoRecipe", "DemoVolumeRecipe", "built_in_dataset", "ensure_demo_volumes"):
         require("scipy.ndimage", extra="demo")
         from recon_monai.data import demo
 

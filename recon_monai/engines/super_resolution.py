@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from recon_monai import RESEARCH_NOTICE, __version__
-from recon_monai.data import atomic_path, write_volume
-from recon_monai.data.volume_input import InputVolume, VolumeSource, find_volumes
+from recon_monai.data import InputVolume, VolumeInput, atomic_path, find_inputs, write_volume
 from recon_monai.engines.super_resolution_domain import differences_from_training, read_domain
 from recon_monai.inferers import SeamlessInferer
 from recon_monai.physics import Grid, kspace_support, resample_to_grid
@@ -140,7 +139,7 @@ class SuperResolver:
         """
         _one_of("target_spacing", target_spacing, "factor", factor)
         done, problems = [], []
-        for source in find_volumes(inputs, frame=frame, series=series):
+        for source in find_inputs(inputs, frame=frame, series=series):
             try:
                 files = self._files(source, Path(output_dir), overwrite)
                 done.append(self._one(source, files, target_spacing, factor, contrast))
@@ -185,7 +184,7 @@ class SuperResolver:
     def _precision(self) -> Any:
         return torch.autocast(self.device.type, torch.bfloat16) if self.amp else contextlib.nullcontext()
 
-    def _files(self, source: VolumeSource, folder: Path, overwrite: bool) -> tuple[Path, Path, Path]:
+    def _files(self, source: VolumeInput, folder: Path, overwrite: bool) -> tuple[Path, Path, Path]:
         files = tuple(folder / f"{source.name}{end}" for end in ("_sr.nii.gz", "_difference.nii.gz", ".json"))
         there = next((file for file in files if file.exists()), None)
         if there is not None and not overwrite:
@@ -196,7 +195,7 @@ class SuperResolver:
 
     def _one(
         self,
-        source: VolumeSource,
+        source: VolumeInput,
         files: tuple[Path, Path, Path],
         target_spacing: float | Sequence[float] | None,
         factor: float | Sequence[float] | None,
@@ -263,7 +262,7 @@ class SuperResolver:
 
     def _record(
         self,
-        source: VolumeSource,
+        source: VolumeInput,
         volume: InputVolume,
         fine: Grid,
         support: Sequence[float],

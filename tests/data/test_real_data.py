@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 import torch
 
 from recon_monai.cli import main
-from recon_monai.data import FastMRISliceDataset, read_split
+from recon_monai.data import FastMRISliceDataset, VolumeDataset, read_split
 from recon_monai.networks import VarNet
 from recon_monai.physics import ifft2c, infer_mask, rss
+from recon_monai.transforms import RandomPatchd, ScaleToReferenced, SimulateLowResolutiond
 
 FOLDER = os.environ.get("RECON_MONAI_REAL_DATA", "")
 pytestmark = pytest.mark.skipif(not Path(FOLDER).is_dir() or not FOLDER, reason="RECON_MONAI_REAL_DATA is not set")
@@ -63,3 +65,25 @@ def test_hearts_are_split_by_subject(tmp_path):
     parts = [{split["subjects"][file] for file in split[part]} for part in ("train", "val", "test")]
     assert sum(len(part) for part in parts) == len(set.union(*parts)) == 36
     assert all(parts)
+
+
+def test_real_brains_are_volumes_with_a_split(tmp_path):
+    folders = [Path(FOLDER) / "t1_brains_ds002748", Path(FOLDER) / "t1_t2_brains_ds000011"]
+    counts = {}
+    for split in ("train", "val", "evaluation", "test"):
+        data = VolumeDataset(folders, split, pattern="*_T1w.nii.gz", cache_folder=tmp_path)
+        counts[split] = collections.Counter(entry["file"].split("/")[0] for entry in data.data)
+    assert counts["train"] == {"t1_brains_ds002748": 11, "t1_t2_brains_ds000011": 7}
+    assert counts["test"] == counts["val"] == {"t1_brains_ds002748": 1, "t1_t2_brains_ds000011": 1}
+    assert counts["evaluation"] == {"t1_brains_ds002748": 1}
+    chain = [
+        ScaleToReferenced("target"),
+        SimulateLowResolutiond(recipes=["isotropic2"]),
+        RandomPatchd(patch_size=32, patches=4),
+    ]
+    data = VolumeDataset(folders[1], "test", chain, pattern="*_T1w.nii.gz", cache_folder=tmp_path)
+    patches = data[0]
+    torch.testing.assert_close(patches[0]["spacing"], torch.tensor([1.0, 4 / 3, 4 / 3]), atol=1e-3, rtol=0)
+    for patch in patches:
+        assert 0.02 < float(patch["target"].mean()) < 1.0
+        assert 0.001 < float((patch["image"] - patch["target"]).std()) < 0.2

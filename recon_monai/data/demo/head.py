@@ -13,7 +13,7 @@ from recon_monai.data.demo.lesions import Lesion, lesion_share
 from recon_monai.data.demo.painting import Canvas, DrawnSlice, edge, plane_points
 from recon_monai.data.demo.template import HeadTemplate
 
-__all__ = ["draw_head_slice"]
+__all__ = ["draw_head", "draw_head_slice"]
 
 FloatArray = NDArray[np.float32]
 
@@ -134,7 +134,36 @@ def draw_head_slice(
     Returns:
         The slice; brightest brain tissue near 1.
     """
-    points = deformation(plane_points("axial", shape, pixel_mm, z, center=(_CENTER_Y, 0.0)))
+    points = plane_points("axial", shape, pixel_mm, z, center=(_CENTER_Y, 0.0))
+    return draw_head(template, deformation, contrast, points=points, pixel_mm=pixel_mm, rng=rng, lesions=lesions)
+
+
+def draw_head(
+    template: HeadTemplate,
+    deformation: Deformation,
+    contrast: Mapping[str, float],
+    *,
+    points: FloatArray,
+    pixel_mm: float,
+    rng: np.random.Generator,
+    lesions: Sequence[Lesion] = (),
+) -> DrawnSlice:
+    """Draw a head at any points: a slice, or a volume, whose folds and texture then run on from slice to slice.
+
+    Args:
+        template: anatomy.
+        deformation: the subject's shape.
+        contrast: signal by tissue, see `draw_contrast`.
+        points: positions of the subject in mm `(3, ...)`, on a regular grid.
+        pixel_mm: distance of neighbors in mm.
+        rng: source of randomness for folds, thicknesses, vessels and texture.
+        lesions: lesions of the white matter, see `draw_lesions`; drawing some does not change the rest of the image.
+
+    Returns:
+        Image, tissues and lesions in the shape of the points; brightest brain tissue near 1.
+    """
+    shape = points.shape[1:]
+    points = deformation(points)
     brain, head = template.brain.sample(points), template.head.sample(points)
     canvas = Canvas(shape)
     canvas.tissues = _layers(brain, head, points, pixel_mm, rng)

@@ -18,7 +18,7 @@ class DrawnSlice(NamedTuple):
     """A slice of a phantom.
 
     Args:
-        image: magnitude `(H, W)`, the brightest main tissue near 1, without noise and coil maps.
+        image: magnitude `(H, W)` (or a volume), the brightest main tissue near 1, without noise and coil maps.
         tissues: share of each pixel `(H, W)` by name of the tissue, 0 to 1; what is missing to 1 is air.
         lesion: share of each pixel `(H, W)` that a lesion takes, 0 to 1.
     """
@@ -32,10 +32,10 @@ class Canvas:
     """Shares of tissues in every pixel; what is painted covers what was there.
 
     Args:
-        shape: `(H, W)`.
+        shape: `(H, W)`, or that of a volume.
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
         self.tissues: dict[str, FloatArray] = {}
 

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from recon_monai.data.prepare.checks import check_integer
 from recon_monai.data.prepare.simulate import ImageVolume
 
-__all__ = ["NIFTI_SUFFIXES", "PLANES", "check_plane", "cut_slices", "read_volume", "volume_stem"]
+__all__ = [
+    "NIFTI_SUFFIXES",
+    "PLANES",
+    "check_plane",
+    "cut_slices",
+    "nifti_values",
+    "open_nifti",
+    "read_volume",
+    "volume_stem",
+]
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
@@ -55,12 +64,45 @@ def read_volume(path: Path, *, name: str, plane: str, frame: int | None = None) 
             complex), or its dimensions are wrong.
     """
     check_plane(plane)
-    image = _three_dimensional(_readable(path, lambda: nibabel.load(path)), path, frame)
+    image = open_nifti(path, frame=frame)
     across = 0
     if plane == "native":
         zooms = image.header.get_zooms()[:3]
         across = max(range(3), key=lambda axis: (round(float(zooms[axis]), 3), axis))
     return _readable(path, lambda: cut_slices(image, name=name, plane=plane, across=across))
+
+
+def open_nifti(path: Path, *, frame: int | None = None) -> SpatialImage:
+    """Open a NIfTI volume; its values are read when asked for.
+
+    Args:
+        path: the file.
+        frame: which volume of a 4-D file; None for 3-D files.
+
+    Returns:
+        The image, with three dimensions.
+
+    Raises:
+        ValueError: if the file cannot be read as a NIfTI image of real numbers (damaged, color, complex), or its
+            dimensions are wrong.
+    """
+    return _three_dimensional(_readable(path, lambda: nibabel.load(path)), path, frame)
+
+
+def nifti_values(image: SpatialImage, path: Path) -> NDArray[np.float32]:
+    """Values of an opened image in the order of the file.
+
+    Args:
+        image: from `open_nifti`.
+        path: its file, for the message.
+
+    Returns:
+        Float32, ``(x, y, z)``.
+
+    Raises:
+        ValueError: if the file is damaged or incomplete.
+    """
+    return _readable(path, lambda: _values(image))
 
 
 def check_plane(plane: str) -> None:

@@ -15,7 +15,7 @@ from recon_monai.data.prepare import DicomSeries, expand_inputs, find_kind, find
 from recon_monai.data.prepare.volumes import nifti_values, open_nifti, volume_stem
 from recon_monai.physics import Grid
 
-__all__ = ["InputVolume", "VolumeSource", "contrast_of", "find_volumes"]
+__all__ = ["InputVolume", "VolumeInput", "contrast_of", "find_inputs", "read_dicom", "read_nifti"]
 
 _CONTRASTS = (  # the first that is found counts: a FLAIR may well call itself T2 too
     ("FLAIR", r"flair|tirm"),
@@ -53,7 +53,7 @@ class InputVolume:
 
 
 @dataclass(frozen=True)
-class VolumeSource:
+class VolumeInput:
     """A volume that can be read.
 
     Args:
@@ -82,14 +82,14 @@ class VolumeSource:
             ValueError: if it cannot be read, or its header has no usable affine; names the file.
         """
         if self.series is not None:
-            return _read_series(self.series)
+            return read_dicom(self.series)
         assert self.path is not None  # a source is of one kind or the other
-        return _read_nifti(self.path, self.frame)
+        return read_nifti(self.path, self.frame)
 
 
-def find_volumes(
+def find_inputs(
     inputs: str | Path | Sequence[str | Path], *, frame: int | None = None, series: str | None = None
-) -> list[VolumeSource]:
+) -> list[VolumeInput]:
     """NIfTI files and DICOM series among inputs; of DICOM all headers are read and checked.
 
     Args:
@@ -114,10 +114,10 @@ def find_volumes(
         if kind not in ("volumes", "dicom"):
             raise ValueError(f"{path}: holds {kind}, expected a NIfTI file or the files of a DICOM series")
         (files if kind == "volumes" else slices).append(path)
-    sources = [VolumeSource(volume_stem(path), str(path), "NIfTI", path=path, frame=frame) for path in files]
+    sources = [VolumeInput(volume_stem(path), str(path), "NIfTI", path=path, frame=frame) for path in files]
     if slices:
         found = find_series(slices, frame=frame, series=series)
-        sources += [VolumeSource(one.name, str(one.folder), "DICOM", series=one) for one in found]
+        sources += [VolumeInput(one.name, str(one.folder), "DICOM", series=one) for one in found]
     places: dict[str, str] = {}
     for source in sources:
         other = places.setdefault(source.name, source.place)
@@ -144,7 +144,19 @@ def contrast_of(text: str) -> str | None:
     return None
 
 
-def _read_nifti(path: Path, frame: int | None) -> InputVolume:
+def read_nifti(path: Path, frame: int | None = None) -> InputVolume:
+    """Read a NIfTI file by nibabel.
+
+    Args:
+        path: the file.
+        frame: which volume of a 4-D file.
+
+    Returns:
+        The volume, in the order of the file.
+
+    Raises:
+        ValueError: if it is no volume of real numbers, or its header has no usable affine.
+    """
     image = open_nifti(path, frame=frame)
     header = image.header
     notes = []
@@ -161,7 +173,18 @@ def _read_nifti(path: Path, frame: int | None) -> InputVolume:
     return InputVolume(name, values, grid, contrast_of(name), space or _ALIGNED, tuple(notes))
 
 
-def _read_series(series: DicomSeries) -> InputVolume:
+def read_dicom(series: DicomSeries) -> InputVolume:
+    """Stack a DICOM series.
+
+    Args:
+        series: the series.
+
+    Returns:
+        The volume: columns, rows, slices in the order of their positions, as ITK has it.
+
+    Raises:
+        ValueError: if it is no volume, or its geometry cannot be used.
+    """
     # columns first, as every converter of DICOM to NIfTI has it
     values = torch.from_numpy(np.ascontiguousarray(stack_slices(series).transpose(2, 1, 0)))
     affine = series.affine[:, [2, 1, 0, 3]]

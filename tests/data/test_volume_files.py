@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from recon_monai.data import contrast_of, find_volumes, write_volume
+from recon_monai.data import contrast_of, find_inputs, write_volume
 from recon_monai.physics import Grid
 
 pydicom = pytest.importorskip("pydicom")
@@ -52,7 +52,7 @@ def save_series(folder: Path, axes: np.ndarray, *, uid: str = "1.2.3", descripti
 @pytest.mark.parametrize("name", ORIENTATIONS)
 def test_a_dicom_series_is_what_itk_reads(tmp_path: Path, name: str) -> None:
     folder = save_series(tmp_path / "Doe Jane", ORIENTATIONS[name])
-    (source,) = find_volumes(folder)
+    (source,) = find_inputs(folder)
     volume = source.read()
     image = itk.imread(list(itk.GDCMSeriesFileNames.New(Directory=str(folder)).GetFileNames("1.2.3")), itk.F)
     wanted = np.eye(4)
@@ -76,12 +76,12 @@ def test_a_dicom_series_is_what_itk_reads(tmp_path: Path, name: str) -> None:
 def test_several_series_are_several_volumes(tmp_path: Path) -> None:
     save_series(tmp_path / "a", np.eye(3), uid="1.2.3", description="T1 MPRAGE")
     save_series(tmp_path / "b", np.eye(3), uid="1.2.4", description="survey")
-    assert len({source.name for source in find_volumes(tmp_path)}) == 2
-    (source,) = find_volumes(tmp_path, series="mprage")
+    assert len({source.name for source in find_inputs(tmp_path)}) == 2
+    (source,) = find_inputs(tmp_path, series="mprage")
     assert source.read().contrast == "T1"
     (tmp_path / "b" / "IM3").unlink()  # the third of six slices
     with pytest.raises(ValueError, match=r"lies 7\.00 mm after .*slices are missing"):
-        find_volumes(tmp_path / "b")
+        find_inputs(tmp_path / "b")
 
 
 def test_a_nifti_file_is_what_nibabel_reads(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_nifti_file_is_what_nibabel_reads(tmp_path: Path) -> None:
     image.set_sform(affine, 4)
     path = tmp_path / "sub-1_T1w.nii.gz"
     nibabel.save(image, path)
-    (source,) = find_volumes(path)
+    (source,) = find_inputs(path)
     volume = source.read()
     stored = nibabel.load(path)
     np.testing.assert_allclose(volume.values.numpy(), stored.get_fdata(), rtol=1e-6)
@@ -105,7 +105,7 @@ def test_headers_that_say_little_are_noted(tmp_path: Path) -> None:
     image.set_qform(None, 0)
     image.header.set_xyzt_units("micron")
     nibabel.save(image, tmp_path / "a.nii")
-    (source,) = find_volumes(tmp_path / "a.nii")
+    (source,) = find_inputs(tmp_path / "a.nii")
     volume = source.read()
     assert [word in note for word, note in zip(("voxel sizes", "micron"), volume.notes, strict=True)] == [True, True]
     np.testing.assert_allclose(volume.grid.spacing, (2, 2, 3))
@@ -114,10 +114,10 @@ def test_headers_that_say_little_are_noted(tmp_path: Path) -> None:
     content[254], content[280:296] = 1, bytes(16)  # sform_code and srow_x: a volume without width
     (tmp_path / "b.nii").write_bytes(content)
     with pytest.raises(ValueError, match=r"b\.nii: the affine of a grid is"):
-        find_volumes(tmp_path / "b.nii")[0].read()
+        find_inputs(tmp_path / "b.nii")[0].read()
     np.save(tmp_path / "c.npy", PIXELS)
     with pytest.raises(ValueError, match=r"c\.npy: holds images, expected a NIfTI file"):
-        find_volumes(tmp_path / "c.npy")
+        find_inputs(tmp_path / "c.npy")
 
 
 @pytest.mark.parametrize(

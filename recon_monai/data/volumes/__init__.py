@@ -1,0 +1,31 @@
+"""Volumes for super-resolution: NIfTI files and DICOM series, their splits and their cache."""
+
+from __future__ import annotations
+
+from recon_monai.data.volumes.cache import VolumeCache
+from recon_monai.data.volumes.dataset import VolumeDataset
+from recon_monai.data.volumes.inputs import InputVolume, VolumeInput, contrast_of, find_inputs
+from recon_monai.data.volumes.layout import HCP_FILE, VolumeLayout, VolumeSource, find_volumes
+from recon_monai.data.volumes.output import write_volume
+from recon_monai.data.volumes.reading import VolumeError, grid_of, load_volume
+from recon_monai.data.volumes.splits import VOLUME_SPLITS, choose_volumes, split_subjects
+
+__all__ = [
+    "HCP_FILE",
+    "VOLUME_SPLITS",
+    "InputVolume",
+    "VolumeCache",
+    "VolumeDataset",
+    "VolumeError",
+    "VolumeInput",
+    "VolumeLayout",
+    "VolumeSource",
+    "choose_volumes",
+    "contrast_of",
+    "find_inputs",
+    "find_volumes",
+    "grid_of",
+    "load_volume",
+    "split_subjects",
+    "write_volume",
+]
