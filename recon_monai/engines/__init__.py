@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recon_monai.engines.adversarial import AdversarialState, WGANTrainer
 from recon_monai.engines.batch import PrepareReconstructionBatch, ReconstructionInferer
 from recon_monai.engines.classification import ClassificationInferer, ClassificationTrainer, PrepareAnatomyBatch
 from recon_monai.engines.classifier_weights import classifier_varnet
@@ -19,8 +20,11 @@ from recon_monai.engines.stages import TrainingStages
 from recon_monai.engines.trainer import ReconstructionTrainer
 from recon_monai.engines.transfer import prepare_transfer
 from recon_monai.engines.universal import UniversalInferer
+from recon_monai.engines.update_schedule import UpdateSchedule
+from recon_monai.engines.volume_batch import PrepareVolumeBatch
 
 __all__ = [
+    "AdversarialState",
     "AnatomyAddition",
     "ClassificationInferer",
     "ClassificationTrainer",
@@ -29,12 +33,15 @@ __all__ = [
     "OutOfMemory",
     "PrepareAnatomyBatch",
     "PrepareReconstructionBatch",
+    "PrepareVolumeBatch",
     "ReconstructionInferer",
     "ReconstructionTrainer",
     "SelfSupervisedTrainer",
     "StageSequence",
     "TrainingStages",
     "UniversalInferer",
+    "UpdateSchedule",
+    "WGANTrainer",
     "begin_command",
     "check_only_added",
     "classifier_varnet",

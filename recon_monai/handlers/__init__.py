@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recon_monai.handlers.adversarial_curves import AdversarialCurves
 from recon_monai.handlers.anatomy_record import AnatomyRecord
 from recon_monai.handlers.augmentation_record import AugmentationRecord
 from recon_monai.handlers.checkpoint import TrainingCheckpoint
@@ -25,6 +26,7 @@ from recon_monai.handlers.volume_metrics import VolumeMetrics
 from recon_monai.handlers.volumes import CollectedVolume, MeasuringHandler, VolumeCollector, VolumeHandler, VolumeKey
 
 __all__ = [
+    "AdversarialCurves",
     "AnatomyRecord",
     "AugmentationRecord",
     "ClassificationMetrics",
