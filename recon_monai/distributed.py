@@ -7,12 +7,25 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
-__all__ = ["agree", "gather", "is_main", "rank", "start", "stop", "total", "wait", "world_size"]
+__all__ = [
+    "agree",
+    "average",
+    "gather",
+    "is_main",
+    "rank",
+    "share",
+    "start",
+    "stop",
+    "total",
+    "wait",
+    "world_size",
+]
 
 ItemT = TypeVar("ItemT")
 
@@ -114,6 +127,35 @@ def total(values: list[float], device: torch.device) -> list[float]:
     summed = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(summed)
     return [float(value) for value in summed]
+
+
+def average(tensors: Sequence[torch.Tensor], weight: float) -> None:
+    """Replace tensors by their weighted mean over the processes, in place.
+
+    Args:
+        tensors: of floating point; the same number of them with the same shapes in every process.
+        weight: of this process's values, such as the number of its samples.
+    """
+    if world_size() == 1 or not tensors:
+        return
+    [whole] = total([weight], tensors[0].device)
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        alike = [tensor.detach() for tensor in tensors if tensor.dtype == dtype]
+        joined = torch.cat([tensor.reshape(-1) for tensor in alike]) * (weight / whole)
+        dist.all_reduce(joined)
+        for tensor, mean in zip(alike, joined.split([tensor.numel() for tensor in alike]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
+
+
+def share(tensors: Sequence[torch.Tensor]) -> None:
+    """Replace tensors by those of the main process, in place.
+
+    Args:
+        tensors: the same number of them with the same shapes in every process.
+    """
+    if world_size() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor.detach(), src=0)
 
 
 def agree(value: ItemT) -> ItemT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recon_monai.commands.check import check
-from recon_monai.commands.import_weights import import_dircn, import_fastmri
+from recon_monai.commands.import_weights import import_dircn, import_fastmri, import_mdcsrn
 from recon_monai.commands.prepare import prepare
 from recon_monai.commands.release import release
 from recon_monai.commands.repack import repack
@@ -14,6 +14,7 @@ __all__ = [
     "check",
     "import_dircn",
     "import_fastmri",
+    "import_mdcsrn",
     "prepare",
     "release",
     "repack",
@@ -23,7 +24,7 @@ __all__ = [
 
 COMMANDS = {
     "check": check,
-    "import_weights": {"dircn": import_dircn, "fastmri": import_fastmri},
+    "import_weights": {"dircn": import_dircn, "fastmri": import_fastmri, "mdcsrn": import_mdcsrn},
     "prepare": prepare,
     "release": release,
     "repack": repack,

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-    from recon_monai.networks import DIRCN, VarNet
+    from recon_monai.networks import DIRCN, MDCSRN, VarNet
 
-__all__ = ["import_dircn", "import_fastmri"]
+__all__ = ["import_dircn", "import_fastmri", "import_mdcsrn"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +59,28 @@ def import_dircn(file: str, *, output: str, overwrite: bool = False) -> None:
     _import(dircn_from_original, file, output, overwrite)
 
 
+def import_mdcsrn(file: str, *, output: str, overwrite: bool = False) -> None:
+    """Turn weights of a published mDCSRN generator (the code of the course E6040) into weights for mdcsrn_wgan_gp.
+
+    Writes OUTPUT and, beside it, the sizes of the network as a configuration file, OUTPUT without its suffix and with
+    _network.json. Both go to the bundle together:
+
+        recon-monai import-weights mdcsrn state_dict.pt --output mdcsrn.pt
+        python -m monai.bundle run inference --ckpt mdcsrn.pt --dataset_dir FOLDER
+            --config_file "['bundles/mdcsrn_wgan_gp/configs/inference.json', 'mdcsrn_network.json']"
+
+    Args:
+        file: a state dict of the generator, with batch normalization.
+        output: the file for the weights, for example mdcsrn.pt.
+        overwrite: replace files that exist.
+    """
+    from recon_monai.networks import mdcsrn_from_e6040
+
+    _import(mdcsrn_from_e6040, file, output, overwrite)
+
+
 def _import(
-    convert: Callable[[dict[str, torch.Tensor]], VarNet | DIRCN], file: str, output: str, overwrite: bool
+    convert: Callable[[dict[str, torch.Tensor]], VarNet | DIRCN | MDCSRN], file: str, output: str, overwrite: bool
 ) -> None:
     import torch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recon_monai.engines.adversarial import AdversarialState, WGANTrainer
 from recon_monai.engines.batch import PrepareReconstructionBatch, ReconstructionInferer
 from recon_monai.engines.classification import ClassificationInferer, ClassificationTrainer, PrepareAnatomyBatch
 from recon_monai.engines.classifier_weights import classifier_varnet
@@ -25,8 +26,11 @@ from recon_monai.engines.super_resolution_domain import (
 from recon_monai.engines.trainer import ReconstructionTrainer
 from recon_monai.engines.transfer import prepare_transfer
 from recon_monai.engines.universal import UniversalInferer
+from recon_monai.engines.update_schedule import UpdateSchedule
+from recon_monai.engines.volume_batch import PrepareVolumeBatch
 
 __all__ = [
+    "AdversarialState",
     "AnatomyAddition",
     "ClassificationInferer",
     "ClassificationTrainer",
@@ -35,6 +39,7 @@ __all__ = [
     "OutOfMemory",
     "PrepareAnatomyBatch",
     "PrepareReconstructionBatch",
+    "PrepareVolumeBatch",
     "ReconstructionInferer",
     "ReconstructionTrainer",
     "SelfSupervisedTrainer",
@@ -43,6 +48,8 @@ __all__ = [
     "SuperResolver",
     "TrainingStages",
     "UniversalInferer",
+    "UpdateSchedule",
+    "WGANTrainer",
     "begin_command",
     "check_only_added",
     "classifier_varnet",

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["OutOfMemory", "explain_out_of_memory"]
+__all__ = ["OutOfMemory", "explain_out_of_memory", "explain_patches_out_of_memory"]
 
 
 class OutOfMemory(MemoryError):
@@ -50,4 +50,27 @@ def explain_out_of_memory(kspace: Tensor, where: str) -> Iterator[None]:
         raise OutOfMemory(
             f"out of memory on {where}: {batch} slice(s) of {coils} coils, {height} x {width} ({error}); "
             f"needs less memory: {settings}.{hint}"
+        ) from error
+
+
+@contextlib.contextmanager
+def explain_patches_out_of_memory(image: Tensor, where: str) -> Iterator[None]:
+    """The same for patches of volumes in training.
+
+    Args:
+        image: the batch, ``(B, 1, D, H, W)``.
+        where: its files.
+
+    Raises:
+        OutOfMemory: if the GPU's or the machine's memory runs out within the block.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, OutOfMemory) or not _is_out_of_memory(error):
+            raise
+        size = " x ".join(map(str, image.shape[2:]))
+        raise OutOfMemory(
+            f"out of memory on {where}: {len(image)} patch(es) of {size} voxels ({error}); needs less memory: fewer or "
+            "smaller patches, checkpointing='blocks' of the networks (the least memory, for more time), or amp."
         ) from error

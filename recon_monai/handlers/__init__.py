@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recon_monai.handlers.adversarial_curves import AdversarialCurves
 from recon_monai.handlers.anatomy_record import AnatomyRecord
 from recon_monai.handlers.augmentation_record import AugmentationRecord
 from recon_monai.handlers.checkpoint import TrainingCheckpoint
@@ -26,6 +27,7 @@ from recon_monai.handlers.volumes import CollectedVolume, MeasuringHandler, Volu
 from recon_monai.handlers.whole_volumes import SuperResolutionMetrics, WholeVolumeHandler
 
 __all__ = [
+    "AdversarialCurves",
     "AnatomyRecord",
     "AugmentationRecord",
     "ClassificationMetrics",

@@ -58,6 +58,9 @@ class TrainingCheckpoint:
     MONAI's ``CheckpointSaver`` keeps neither the position within an epoch nor the best metric, so a resumed run
     overwrites better weights.
 
+    A trainer of more than one network says itself what else is to be kept: its attribute ``saved_states`` (see
+    `WGANTrainer`) counts with `states`.
+
     Give it to the trainer after the handlers of schedules (learning rate, effective batch) and before the one of
     validation, so that what a validation changes is saved with it.
 
@@ -220,7 +223,7 @@ class TrainingCheckpoint:
             "best_metric_epoch": best.best_metric_epoch,
             "seed": self.sampler.seed,
             "random": _random_state(),
-            "states": {name: dict(part.state_dict()) for name, part in self.states.items()},
+            "states": {name: dict(part.state_dict()) for name, part in self._parts(engine).items()},
         }
         self._write(RUN_STATE, content)
 
@@ -236,7 +239,7 @@ class TrainingCheckpoint:
         # the schedule's length and form are the configuration's, which may have been given more epochs
         form = {name: getattr(self.lr_scheduler, name) for name in _SCHEDULE if hasattr(self.lr_scheduler, name)}
         self.lr_scheduler.load_state_dict({**content["lr_scheduler"], **form})
-        self._load_states(content.get("states", {}), path)
+        self._load_states(engine, content.get("states", {}), path)
         self._set_position(engine, content, path)
         self.evaluator.state.best_metric = content["best_metric"]
         self.evaluator.state.best_metric_epoch = content["best_metric_epoch"]
@@ -252,8 +255,12 @@ class TrainingCheckpoint:
         logger.info("continuing from %s: epoch %d, iteration %d", path, state.epoch, state.iteration)
         return bool(content["validation_pending"])
 
-    def _load_states(self, saved: Mapping[str, Any], path: Path) -> None:
-        for name, part in self.states.items():
+    def _parts(self, engine: Engine) -> dict[str, Stateful]:
+        """What else has a state, of the run and of its trainer."""
+        return {**self.states, **getattr(engine, "saved_states", {})}
+
+    def _load_states(self, engine: Engine, saved: Mapping[str, Any], path: Path) -> None:
+        for name, part in self._parts(engine).items():
             if set(saved.get(name, {})) == set(part.state_dict()):
                 part.load_state_dict(saved.get(name, {}))
             else:

@@ -1,4 +1,4 @@
-"""What reconstruction networks accept: complex or real k-space, masks of any dtype and shape that fits."""
+"""What networks accept: complex or real k-space, masks of any dtype and shape that fits, volumes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 from recon_monai.physics import infer_mask
 
-__all__ = ["as_complex_kspace", "as_sampling_mask"]
+__all__ = ["as_complex_kspace", "as_sampling_mask", "as_volume"]
 
 
 def as_complex_kspace(kspace: torch.Tensor) -> torch.Tensor:
@@ -66,3 +66,23 @@ def as_sampling_mask(mask: torch.Tensor | None, kspace: torch.Tensor) -> torch.T
             f"({batch}, 1, 1, {width}) or ({batch}, 1, {height}, {width})."
         )
     return sampled
+
+
+def as_volume(image: torch.Tensor) -> torch.Tensor:
+    """Check that a network for volumes got volumes.
+
+    Args:
+        image: real, shape ``(B, 1, D, H, W)``.
+
+    Returns:
+        The same as a plain tensor.
+
+    Raises:
+        ValueError: for any other shape or type.
+    """
+    if image.ndim != 5 or image.shape[1] != 1 or not image.is_floating_point():
+        raise ValueError(
+            f"volumes must be real (B, 1, D, H, W), got {image.dtype} of shape {tuple(image.shape)}; add batch and "
+            "channel dimensions to a single volume with volume[None, None], and make integers floating point."
+        )
+    return image.as_subclass(torch.Tensor)  # MONAI's MetaTensor costs time in every operation

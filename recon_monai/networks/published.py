@@ -9,7 +9,7 @@ import torch
 
 from recon_monai.networks.blocks import ResXUNet, UNet
 from recon_monai.networks.files import read_torch_file
-from recon_monai.networks.nets import DIRCN, VarNet
+from recon_monai.networks.nets import DIRCN, MDCSRN, VarNet
 
 __all__ = ["network_overlay", "read_state_dict"]
 
@@ -40,12 +40,12 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def network_overlay(network: VarNet | DIRCN) -> dict[str, Any]:
+def network_overlay(network: VarNet | DIRCN | MDCSRN) -> dict[str, Any]:
     """The sizes of a network as entries of a configuration file, to lay over those of the bundle.
 
     Args:
-        network: with the parts that its bundle builds it of: `SensitivityNetwork`, with `NormUNet` (of a `VarNet`) or
-            `NormResXUNet` (of a `DIRCN`) in it and in the cascades.
+        network: an `MDCSRN`, or one with the parts that its bundle builds it of: `SensitivityNetwork`, with `NormUNet`
+            (of a `VarNet`) or `NormResXUNet` (of a `DIRCN`) in it and in the cascades.
 
     Returns:
         Value by id below ``network_def``.
@@ -54,6 +54,8 @@ def network_overlay(network: VarNet | DIRCN) -> dict[str, Any]:
         ValueError: if the network has other parts.
     """
     overlay = {f"network_def::{name}": value for name, value in network.architecture.items()}
+    if isinstance(network, MDCSRN):
+        return overlay
     if isinstance(network, DIRCN):
         kind: type[UNet] | type[ResXUNet] = ResXUNet
         sizes: tuple[str, ...] = ("channels", "groups", "se_ratio")

@@ -12,10 +12,11 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
+from recon_monai.networks import original_mdcsrn
 from recon_monai.networks.architecture import RecordedModule, decode_record, encode_record
 from recon_monai.networks.blocks import NormResXUNet, NormUNet, SensitivityNetwork
 from recon_monai.networks.files import read_torch_file
-from recon_monai.networks.nets import DIRCN, UniversalVarNet, VarNet
+from recon_monai.networks.nets import DIRCN, MDCSRN, UniversalVarNet, VarNet
 from recon_monai.networks.nets.dircn import Aggregation, DataConsistency
 from recon_monai.networks.original_dircn import ResXUNetSizes, find_sizes, rename
 
@@ -24,6 +25,7 @@ __all__ = [
     "dircn_from_original",
     "load_shared_weights",
     "load_weights",
+    "mdcsrn_from_e6040",
     "varnet_from_fastmri",
     "weights_fit",
 ]
@@ -306,3 +308,25 @@ def _inverse_softplus(name: str, weight: torch.Tensor) -> torch.Tensor:
     if not bool((weight > 0).all()):
         raise ValueError(f"{name} is {weight.tolist()}, expected positive weights for a normalized sum; use 'sum'.")
     return weight + torch.log(-torch.expm1(-weight))
+
+
+def mdcsrn_from_e6040(state_dict: Mapping[str, torch.Tensor]) -> MDCSRN:
+    """Make the network that weights of a published mDCSRN generator (the code of the course E6040) belong to.
+
+    Args:
+        state_dict: weights under the original names (``conv0``, ``block0.denselayer1.norm``, ``comp0``, ``recon``), of
+            ``DataParallel`` too.
+
+    Returns:
+        The network in the dtype of the weights, with batch normalization, its sizes inferred from their shapes.
+
+    Raises:
+        ValueError: if weights are missing, or unknown to mDCSRN; the message names the first by its name here.
+    """
+    weights = original_mdcsrn.rename(state_dict)
+    network = MDCSRN(*original_mdcsrn.find_sizes(weights))
+    network = network.to(weights["levels.0.block.units.0.conv.weight"].dtype)
+    # counts of batches are younger than batch normalization, and the record is ours
+    added = ("_extra_state", "num_batches_tracked")
+    own = {key: value for key, value in network.state_dict().items() if key.endswith(added)}
+    return load_weights(network, {**own, **weights})

@@ -210,3 +210,29 @@ def test_imported_dircn_reconstructs_as_its_authors_do(name: str, tmp_path: Path
         image = network(arrays["kspace"].to(torch.complex64), arrays["mask"])[:, 0]
     expected = arrays["reconstruction"]
     assert float(torch.linalg.vector_norm(image - expected) / torch.linalg.vector_norm(expected)) < 1e-5
+
+
+def test_imported_mdcsrn_sharpens_as_its_authors_does(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with np.load(ROOT / "tests" / "fixtures" / "mdcsrn_generator.npz") as file:
+        arrays = {key: torch.from_numpy(np.asarray(file[key])) for key in file.files}
+    weights = {key.removeprefix("state_dict/"): value for key, value in arrays.items() if key.startswith("state_dict/")}
+    torch.save(weights, tmp_path / "published.pt")
+    command = ["import-weights", "mdcsrn", str(tmp_path / "published.pt"), "--output", str(tmp_path / "mdcsrn.pt")]
+    with caplog.at_level(logging.INFO):
+        main(command)
+    assert "411,648 parameters" in caplog.text
+    overlay = json.loads((tmp_path / "mdcsrn_network.json").read_text())
+    parser = ConfigParser({"network_def": {"_target_": "recon_monai.networks.MDCSRN", "blocks": 1, "residual": True}})
+    for identifier, value in overlay.items():
+        if not identifier.startswith("_"):
+            parser[identifier] = value
+    network = load_weights(parser.get_parsed_content("network_def"), tmp_path / "mdcsrn.pt").eval()
+    with torch.no_grad():
+        output = network(arrays["volume"].float())
+    expected = arrays["output"]
+    assert float(torch.linalg.vector_norm(output - expected) / torch.linalg.vector_norm(expected)) < 1e-5
+    del weights["recon.weight"]
+    torch.save(weights, tmp_path / "published.pt")
+    with pytest.raises(SystemExit):
+        main([*command, "--overwrite"])
+    assert "published.pt: the state dict does not fit this MDCSRN: key head.weight" in caplog.records[-1].getMessage()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from recon_monai.networks.blocks.aspin import ASPIN
+from recon_monai.networks.blocks.dense_block import DenseBlock, DenseUnit, VolumeNorm
 from recon_monai.networks.blocks.fused import normalize_and_activate
 from recon_monai.networks.blocks.normalization import AffineInstanceNorm, InstanceNorm, make_normalization
 from recon_monai.networks.blocks.res_xunet import NormResXUNet, ResXUNet
 from recon_monai.networks.blocks.residual import BottleneckBlock, ResidualBlock
+from recon_monai.networks.blocks.running_statistics import keep_running_statistics
 from recon_monai.networks.blocks.sensitivity import SensitivityNetwork
 from recon_monai.networks.blocks.squeeze_excitation import SqueezeExcitation
 from recon_monai.networks.blocks.unet import AspinPlacement, ConvBlock, NormUNet, UNet, UpsampleBlock
@@ -17,6 +19,8 @@ __all__ = [
     "AspinPlacement",
     "BottleneckBlock",
     "ConvBlock",
+    "DenseBlock",
+    "DenseUnit",
     "InstanceNorm",
     "NormResXUNet",
     "NormUNet",
@@ -26,6 +30,8 @@ __all__ = [
     "SqueezeExcitation",
     "UNet",
     "UpsampleBlock",
+    "VolumeNorm",
+    "keep_running_statistics",
     "make_normalization",
     "normalize_and_activate",
 ]

@@ -5,14 +5,18 @@ from __future__ import annotations
 from recon_monai.networks.nets.anatomy_classifier import AddedOutput, AnatomyClassifier
 from recon_monai.networks.nets.dircn import DIRCN, DIRCNCascade
 from recon_monai.networks.nets.last_unet import last_unet_output
+from recon_monai.networks.nets.mdcsrn import MDCSRN
+from recon_monai.networks.nets.mdcsrn_critic import MDCSRNCritic
 from recon_monai.networks.nets.universal_varnet import UniversalReconstruction, UniversalVarNet
 from recon_monai.networks.nets.varnet import Reconstruction, VarNet, VarNetCascade
 
 __all__ = [
     "DIRCN",
+    "MDCSRN",
     "AddedOutput",
     "AnatomyClassifier",
     "DIRCNCascade",
+    "MDCSRNCritic",
     "Reconstruction",
     "UniversalReconstruction",
     "UniversalVarNet",
