@@ -17,7 +17,7 @@ from recon_monai.engines.self_supervision import KspaceInferer, SelfSupervisedTr
 from recon_monai.engines.stage_sequence import StageSequence
 from recon_monai.engines.stages import TrainingStages
 from recon_monai.engines.trainer import ReconstructionTrainer
-from recon_monai.engines.transfer import prepare_transfer
+from recon_monai.engines.transfer import check_growth, prepare_transfer
 from recon_monai.engines.universal import UniversalInferer
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "TrainingStages",
     "UniversalInferer",
     "begin_command",
+    "check_growth",
     "check_only_added",
     "classifier_varnet",
     "find_weights",
