@@ -24,7 +24,7 @@ from recon_monai.engines.super_resolution_domain import (
     super_resolution_domain,
 )
 from recon_monai.engines.trainer import ReconstructionTrainer
-from recon_monai.engines.transfer import prepare_transfer
+from recon_monai.engines.transfer import check_growth, prepare_transfer
 from recon_monai.engines.universal import UniversalInferer
 from recon_monai.engines.update_schedule import UpdateSchedule
 from recon_monai.engines.volume_batch import PrepareVolumeBatch
@@ -51,6 +51,7 @@ __all__ = [
     "UpdateSchedule",
     "WGANTrainer",
     "begin_command",
+    "check_growth",
     "check_only_added",
     "classifier_varnet",
     "differences_from_training",

@@ -17,6 +17,7 @@ from monai.bundle import BundleWorkflow
 from recon_monai import distributed
 from recon_monai.data import atomic_path
 from recon_monai.engines.runs import FINISHED, RUN_STATE, STAGES
+from recon_monai.engines.stage_settings import weight_identity
 from recon_monai.engines.staged_run import Stage, StagedRun, selected_stages
 
 __all__ = ["StageSequence"]
@@ -30,11 +31,10 @@ logger = logging.getLogger(__name__)
 class StageSequence(StagedRun):
     """Stages of one network's training, like growing it and freezing parts of it in turn.
 
-    Each runs in ``<run>/<name>`` by what ``run`` is in the command's configuration, with the stage's files and options
-    over it; its ``pretrained`` is the ``model.pt`` of the stage before. The first one starts as the command says. The
-    weights of the last stage become those of the run. So the configuration that holds a sequence leaves ``run`` as it
-    is and starts the sequence by another id. Stages are used again, and gone on with, as of ``StagedRun``; those before
-    one whose weights are given are not needed.
+    Each runs in ``<run>/<name>`` by what ``train_network`` is in the command's configuration, with the stage's files
+    and options over it; its ``pretrained`` is the ``model.pt`` of the stage before. The first one starts as the command
+    says. The weights of the last stage become those of the run. Stages are used again, and gone on with, as of
+    ``StagedRun``; those before one whose weights are given are not needed.
 
     Args:
         bundle_root: the bundle's folder.
@@ -57,7 +57,7 @@ class StageSequence(StagedRun):
         FileNotFoundError: if a file of a stage or of `weights` does not exist.
     """
 
-    run_id = "run"
+    run_id = "train_network"
 
     def __init__(
         self,
@@ -164,7 +164,12 @@ class StageSequence(StagedRun):
             with atomic_path(self.folder / name) as temporary:
                 shutil.copyfile(folder / name, temporary)
         content = json.loads((folder / FINISHED).read_text())
-        content["stages"] = {name: self._weights[name] for name in self.names if name in self._weights}
+        # a folder may later hold another training of the stage; the content tells which one it was
+        content["stages"] = {
+            name: {"weights": self._weights[name], "content": weight_identity(self._weights[name])}
+            for name in self.names
+            if name in self._weights
+        }
         with atomic_path(self.folder / FINISHED) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
         logger.info("%s: the weights of the stage %s", self.folder / "model.pt", last)

@@ -34,6 +34,21 @@ _BOOKKEEPING = frozenset(
     }
 )
 _SEPARATOR = "::"
+# handlers that write or show, and change nothing that is trained
+_ONLOOKERS = frozenset(
+    {
+        "AugmentationRecord",
+        "ConfusionReport",
+        "CurveWriter",
+        "ImagePanels",
+        "RunRecord",
+        "StatsHandler",
+        "TensorBoardImageHandler",
+        "TensorBoardStatsHandler",
+        "TrainingCheckpoint",
+        "TrainingProgress",
+    }
+)
 
 
 def stage_settings(
@@ -62,8 +77,8 @@ def stage_settings(
         waiting += _referred(value)
     settings: dict[str, Any] = json.loads(json.dumps({name: found[name] for name in sorted(found)}, default=str))
     for root in begun:
-        if isinstance(settings[root], dict):
-            settings[root].pop("handlers", None)  # they look on; what they refer to was found through them
+        if isinstance(settings[root], dict) and isinstance(settings[root].get("handlers"), list):
+            settings[root]["handlers"] = [entry for entry in settings[root]["handlers"] if not _looks_on(entry)]
     return settings
 
 
@@ -95,6 +110,11 @@ def first_difference(expected: Any, found: Any, path: str = "") -> str | None:
 def weight_identity(path: str | Path) -> str:
     """Name and first part of the SHA-256 of a file of weights, which tell it apart wherever it lies."""
     return f"{Path(path).name} {hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]}"
+
+
+def _looks_on(handler: Any) -> bool:
+    """Whether a handler is known to change nothing; what it refers to counts nevertheless."""
+    return isinstance(handler, dict) and str(handler.get("_target_")).rpartition(".")[2] in _ONLOOKERS
 
 
 def _referred(content: Any) -> set[str]:

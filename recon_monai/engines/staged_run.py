@@ -161,8 +161,9 @@ class StagedRun:
     def _candidates(self, name: str) -> list[Path]:
         """Folders of this stage, that of this run first, then the newest."""
         runs = self.root / "eval"
-        # stages of other runs, and runs that are a stage themselves
-        others = [*runs.glob(f"*/{name}/{FINISHED}"), *runs.glob(f"*/{FINISHED}")]
+        # stages of all runs, those put aside when settings changed, and runs that are a stage themselves
+        others = [file for stage in (name, f"{name}-before-*") for file in runs.glob(f"*/{stage}/{FINISHED}")]
+        others += runs.glob(f"*/{FINISHED}")
         others.sort(key=lambda file: file.stat().st_mtime, reverse=True)
         return [self.folder / name, *(file.parent for file in others)]
 

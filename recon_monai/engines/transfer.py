@@ -45,7 +45,7 @@ def prepare_transfer(network: DIRCN, pretrained: str | None = None, frozen: Sequ
         count = len(network.cascades)
         raise ValueError(
             f"{pretrained} has {count} cascades and so has the network, so that none is new; give "
-            f"--network_def::num_cascades {count + 1} or more"
+            f"--network_def::num_cascades {count + 1} or more (--grown_cascades in a run of stages)"
         )
     if parts:
         network.freeze(parts)
@@ -56,6 +56,23 @@ def prepare_transfer(network: DIRCN, pretrained: str | None = None, frozen: Sequ
             _count(network),
         )
     return network
+
+
+def check_growth(num_cascades: int, grown_cascades: int) -> None:
+    """Check that stages that grow a network add something, before the first of them is trained.
+
+    Args:
+        num_cascades: of the first stage.
+        grown_cascades: of the later ones.
+
+    Raises:
+        ValueError: if it does not grow.
+    """
+    if grown_cascades <= num_cascades:
+        raise ValueError(
+            f"--grown_cascades {grown_cascades} is not more than the {num_cascades} cascades that the first stage has "
+            f"(--network_def::num_cascades); give {num_cascades + 1} or more, or leave it out for one more"
+        )
 
 
 def _cascades(network: DIRCN) -> str:

@@ -35,13 +35,13 @@ class EffectiveBatchScheduler:
     Args:
         sampler: batch sampler of the trainer's loader.
         evaluator: the validation engine.
-        steps: batches per update in each process, one after the other; None or empty leaves everything as it is.
+        steps: batches per update in each process, one after the other; None leaves everything as it is.
         patience: so many validations in a row may be no better than the best; the next one moves on.
         threshold: by how much a better validation is better.
         curves: a ``CurveWriter``, or None.
 
     Raises:
-        ValueError: if a step is below 1, two in a row are equal, or patience or threshold is negative.
+        ValueError: if there is no step, one is below 1, two in a row are equal, or patience or threshold is negative.
     """
 
     def __init__(
@@ -55,6 +55,8 @@ class EffectiveBatchScheduler:
     ) -> None:
         self.sampler = sampler
         self.evaluator = evaluator
+        if steps is not None and not steps:
+            raise ValueError("steps are empty, so that no schedule is left; give some, like [4, 2, 1]")
         self.steps = tuple(steps or ())
         if not all(isinstance(step, int) and step >= 1 for step in self.steps):
             raise ValueError(f"steps are {list(self.steps)}, expected whole numbers of at least 1")

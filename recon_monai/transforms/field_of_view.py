@@ -89,7 +89,8 @@ def _has_columns(kspace: torch.Tensor) -> bool:
 def _mixed(item: Mapping[Hashable, Any], found: str) -> ValueError:
     return ValueError(
         f"{item['file']} slice {int(item['slice'])}: {found} other columns in other rows, and cropping the readout "
-        "mixes rows; crop before Undersampled draws such a mask, or leave SquareFieldOfViewd out"
+        "mixes rows; leave the field of view as it is (--square_field_of_view False), or, where masks are drawn, crop "
+        "before Undersampled does"
     )
 
 

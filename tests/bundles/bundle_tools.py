@@ -112,12 +112,14 @@ class SignalAt:
         name: of the signal, for example ``"SIGTERM"``.
         iteration: after which iteration of the engine it is sent.
         rank: of the process.
+        once: a file to make then; where it is already, no signal is sent.
     """
 
-    def __init__(self, name: str, iteration: int, rank: int = 0) -> None:
+    def __init__(self, name: str, iteration: int, rank: int = 0, once: str | None = None) -> None:
         self.name = name
         self.iteration = iteration
         self.rank = rank
+        self.once = Path(once) if once else None
 
     def attach(self, engine: Engine) -> None:
         """Register with an engine."""
@@ -126,4 +128,8 @@ class SignalAt:
     def __call__(self, engine: Engine) -> None:
         """Send the signal when it is time."""
         if engine.state.iteration == self.iteration and distributed.rank() == self.rank:
+            if self.once:
+                if self.once.exists():
+                    return
+                self.once.touch()
             os.kill(os.getpid(), signal.Signals[self.name])

@@ -27,29 +27,35 @@ def runs(checkout) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cut(checkout, tiny_data, runs, tmp_path_factory) -> Path:
-    """A run that was stopped in the second stage."""
+def stopping(checkout, tmp_path_factory) -> str:
+    """The files of a run that is stopped in the second stage, once."""
     overlay = tmp_path_factory.mktemp("overlays") / "signal.json"
-    handler = {"_target_": "bundle_tools.SignalAt", "name": "SIGTERM", "iteration": 1}
+    sent = str(overlay.with_name("sent"))
+    handler = {"_target_": "bundle_tools.SignalAt", "name": "SIGTERM", "iteration": 1, "once": sent}
     # an overlay of the stage alone, so that the others do not stop
     content = json.loads((checkout / CONFIGS / "transfer.json").read_text())
     content["sequence"][1]["files"].append(str(overlay))
     overlay.write_text(json.dumps({"+train::handlers": [handler]}))
-    stopping = overlay.with_name("stopping.json")
-    stopping.write_text(json.dumps({"sequence": content["sequence"]}))
-    config = TRANSFER.replace("]", f", '{stopping}']")
-    done = start_bundle("training", config, checkout, {**OPTIONS, "dataset_dir": tiny_data, "run_name": "in-stages"})
+    sequence = overlay.with_name("sequence.json")
+    sequence.write_text(json.dumps({"sequence": content["sequence"]}))
+    return TRANSFER.replace("]", f", '{sequence}']")
+
+
+@pytest.fixture(scope="module")
+def cut(stopping, checkout, tiny_data, runs) -> Path:
+    """A run that was stopped in the second stage."""
+    done = start_bundle("training", stopping, checkout, {**OPTIONS, "dataset_dir": tiny_data, "run_name": "in-stages"})
     assert done.returncode == 143, done.stdout[-3000:]
     return runs / "in-stages"
 
 
 @pytest.fixture(scope="module")
-def whole(cut, checkout, tiny_data) -> tuple[Path, str]:
+def whole(cut, stopping, checkout, tiny_data) -> tuple[Path, str]:
     """The same run, gone on with to its end, and what it printed then."""
     assert (cut / "base" / "finished.json").is_file()
     assert torch.load(cut / "grow" / "last.pt", weights_only=True)["iteration"] == 2, "of 4"
     assert not (cut / "sensitivity").exists()
-    printed = run_bundle("training", TRANSFER, checkout, {**OPTIONS, "dataset_dir": tiny_data, "resume": True})
+    printed = run_bundle("training", stopping, checkout, {**OPTIONS, "dataset_dir": tiny_data, "resume": True})
     return cut, printed
 
 
@@ -85,19 +91,35 @@ def test_the_run_ends_with_the_weights_of_the_last_stage(whole):
     assert len(tiny_dircn(run / "model.pt", num_cascades=3).cascades) == 3
 
 
-def test_a_later_run_uses_the_stages_that_match(whole, checkout, tiny_data, runs):
+def test_a_later_run_uses_the_stages_that_match(whole, stopping, checkout, tiny_data, runs):
     options = {**OPTIONS, "dataset_dir": tiny_data, "cascades_learning_rate": 2e-3, "run_name": "other-rate"}
-    printed = run_bundle("training", TRANSFER, checkout, options)
+    printed = run_bundle("training", stopping, checkout, options)
     for stage in STAGES[:-1]:
         assert f"{stage}: using" in printed
         assert not (runs / "other-rate" / stage).exists()
     assert (runs / "other-rate" / "finished.json").is_file()
 
 
-def test_a_dry_run_plans_every_stage(whole, checkout, tiny_data, runs):
+def test_without_its_rate_schedule_a_stage_is_another(whole, checkout, tiny_data):
+    options = {**OPTIONS, "dataset_dir": tiny_data, "dry_run": True, "run_name": "unscheduled"}
+    options["train::handlers::2::_disabled_"] = True
+    assert "base: using" not in run_bundle("training", TRANSFER, checkout, options)
+
+
+def test_growing_by_nothing_is_refused_before_anything_is_trained(checkout, tiny_data, runs):
+    options = {**OPTIONS, "dataset_dir": tiny_data, "grown_cascades": 2, "run_name": "not-grown"}
+    done = start_bundle("training", TRANSFER, checkout, options)
+    assert done.returncode == 1
+    assert "--grown_cascades 2 is not more than the 2 cascades that the first stage has" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not list(runs.glob("not-grown/*/model.pt"))
+
+
+@pytest.mark.parametrize("run_id", ["training", "run"])
+def test_a_dry_run_plans_every_stage(run_id, whole, checkout, tiny_data, runs):
     before = sorted(runs.glob("*"))
     options = {**OPTIONS, "dataset_dir": tiny_data, "seed": 3, "dry_run": True, "run_name": "planned"}
-    printed = run_bundle("training", TRANSFER, checkout, options)
+    printed = run_bundle(run_id, TRANSFER, checkout, options)
     assert printed.count("epochs of") == len(STAGES)
     assert sorted(runs.glob("*")) == before
 

@@ -73,21 +73,22 @@ def test_from_nothing_to_one_file_that_holds_everything(whole):
 
 def test_a_run_cut_off_in_a_teacher_goes_on_there(checkout, data, runs, tmp_path):
     overlay = tmp_path / "signal.json"
-    handler = {"_target_": "bundle_tools.SignalAt", "name": "SIGTERM", "iteration": 3}
+    handler = {"_target_": "bundle_tools.SignalAt", "name": "SIGTERM", "iteration": 3, "once": str(tmp_path / "sent")}
     overlay.write_text(json.dumps({"+train::handlers": [handler]}))
+    config = f"['{CONFIG}', '{overlay}']"
     # other settings than the whole run's, or its finished stages would be used
     options = {**OPTIONS, "dataset_dir": data, "seed": 5}
-    cut = start_bundle("training", f"['{CONFIG}', '{overlay}']", checkout, {**options, "run_name": "cut-stages"})
+    cut = start_bundle("training", config, checkout, {**options, "run_name": "cut-stages"})
     assert cut.returncode == 143, cut.stdout[-3000:]
     run = runs / "cut-stages"
     assert (run / "classifier" / "finished.json").is_file()
     assert weights_of(run / "teacher_brain" / "last.pt")["iteration"] == 4
     assert not (run / "teacher_knee").exists()
 
-    again = start_bundle("training", CONFIG, checkout, {**options, "run_name": "cut-stages"})
+    again = start_bundle("training", config, checkout, {**options, "run_name": "cut-stages"})
     assert again.returncode == 1
     assert "holds a run already; go on with it by --resume True" in again.stdout
-    printed = run_bundle("training", CONFIG, checkout, {**options, "resume": True})
+    printed = run_bundle("training", config, checkout, {**options, "resume": True})
     assert f"continuing the newest unfinished run: {run.relative_to(checkout)}" in printed
     assert "classifier: using" in printed
     assert "teacher_brain/last.pt: epoch 2, iteration 4" in printed

@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser
 from stage_tools import Workflow
 
 from recon_monai.engines import StageSequence, name_run, staged_run
+from recon_monai.engines.stage_settings import weight_identity
 
 SEQUENCE: list[dict[str, Any]] = [
     {"name": "base"},
@@ -44,7 +45,7 @@ class Training(Workflow):
 
     def __init__(self, config_file: list[str], run_id: str, **options: Any) -> None:
         super().__init__(config_file, run_id, **options)
-        assert run_id == "run"
+        assert run_id == "train_network"
 
     def run(self) -> None:
         folder = Path(self.parser["output_dir"])
@@ -110,7 +111,11 @@ def test_the_last_weights_are_those_of_the_run(bundle: Path, typed: Any) -> None
     assert json.loads((run / "model.json").read_text()) == {"of": "fine"}
     finished = json.loads((run / "finished.json").read_text())
     assert finished["epochs"] == 1
-    assert finished["stages"] == {name: str(run / name / "model.pt") for name in ("base", "grow", "fine")}
+    weights = {name: str(run / name / "model.pt") for name in ("base", "grow", "fine")}
+    assert {name: stage["weights"] for name, stage in finished["stages"].items()} == weights
+    contents = {name: stage["content"] for name, stage in finished["stages"].items()}
+    assert contents == {name: weight_identity(file) for name, file in weights.items()}
+    assert len(set(contents.values())) == len(weights)
     assert not (run / "last.pt").exists(), "it has no state of its own to go on from"
 
 
@@ -161,7 +166,7 @@ def test_a_run_that_is_a_stage_counts(bundle: Path, typed: Any) -> None:
     options = {"size": 3, "epochs": 5, "pretrained": str(start)}
     typed(*(word for name, value in options.items() for word in (f"--{name}", str(value))), files=("train", "grow"))
     files = [str(bundle / "configs" / f"{name}.json") for name in ("train", "grow")]
-    Training(files, "run", output_dir=str(bundle / "eval" / "alone"), **options).run()
+    Training(files, "train_network", output_dir=str(bundle / "eval" / "alone"), **options).run()
     Workflow.commands.clear()
     typed()
     whole = sequence(bundle, "whole")
@@ -209,7 +214,7 @@ def test_what_differs_is_named_in_the_first_stage_that_is_missing(bundle: Path, 
 
 def test_a_run_without_stages_in_the_folder_is_kept(bundle: Path, typed: Any) -> None:
     run = bundle / "eval" / "run"
-    Training([str(bundle / "configs" / "train.json")], "run", output_dir=str(run), rate=7).run()
+    Training([str(bundle / "configs" / "train.json")], "train_network", output_dir=str(run), rate=7).run()
     before = (run / "model.pt").read_text()
     for resume in (False, True):
         with pytest.raises(FileExistsError, match=r"holds finished\.json and last\.pt .* of a run without stages"):

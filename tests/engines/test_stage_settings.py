@@ -22,7 +22,7 @@ CONFIGURATION: dict[str, Any] = {
     "initialize": ["$load(@module, @pretrained)"],
     "schedule": {"steps": "@max_epochs"},
     "max_epochs": 3,
-    "train": {"trainer": {"optimizer": "@optimizer"}, "handlers": [{"folder": "@output_dir", "lr": "@schedule"}]},
+    "train": {"trainer": {"optimizer": "@optimizer"}, "handlers": [{"_target_": "x.RunRecord", "lr": "@schedule"}]},
     "validate": {"evaluator": {"network": "@network"}},
 }
 
@@ -33,8 +33,8 @@ def test_settings_are_what_training_refers_to_without_where_it_writes() -> None:
     assert set(settings) == used | {"initialize", "pretrained", "sizes::small", "sizes::widths::0"}
     assert settings["sizes::small"] == 1
     assert settings["sizes::widths::0"] == 4
-    assert "handlers" not in settings["train"]
-    assert "handlers" in CONFIGURATION["train"], "the configuration itself stays as it is"
+    assert settings["train"]["handlers"] == []
+    assert len(CONFIGURATION["train"]["handlers"]) == 1, "the configuration itself stays as it is"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,8 @@ def test_settings_are_what_training_refers_to_without_where_it_writes() -> None:
         ({"sizes": {**CONFIGURATION["sizes"], "large": 2, "widths": [4, 9]}}, True),
         ({"sizes": {**CONFIGURATION["sizes"], "widths": [5, 8]}}, False),
         ({"max_epochs": 4}, False),
-        ({"train": {**CONFIGURATION["train"], "handlers": [{"lr": "@schedule"}]}}, True),
+        ({"train": {**CONFIGURATION["train"], "handlers": [{"_target_": "a.RunRecord", "lr": "@schedule"}]}}, True),
+        ({"train": {**CONFIGURATION["train"], "handlers": [{"_target_": "a.Plateau", "lr": "@schedule"}]}}, False),
     ],
 )
 def test_what_counts_as_the_same(change: dict[str, Any], same: bool) -> None:

@@ -214,15 +214,12 @@ def test_accumulated_epochs_equal_those_of_large_batches(tmp_path):
 
 
 def test_off_changes_nothing(tmp_path):
-    for steps in (None, []):
-        run = Run(tmp_path, steps=steps, epochs=4, accumulation_steps=2)
-        run.trainer.batches_per_step = 2
-        run.run()
-        assert {len(update) for update in run.updates} == {2}
-        assert run.schedule.state_dict() == {}
-        run.schedule.load_state_dict({})
-        for file in tmp_path.iterdir():
-            file.unlink()
+    run = Run(tmp_path, steps=None, epochs=4, accumulation_steps=2)
+    run.trainer.batches_per_step = 2
+    run.run()
+    assert {len(update) for update in run.updates} == {2}
+    assert run.schedule.state_dict() == {}
+    run.schedule.load_state_dict({})
 
 
 def test_rising_steps_and_the_trainers_own_first_step(tmp_path):
@@ -237,6 +234,8 @@ def test_contradictions_are_refused(tmp_path):
         Run(tmp_path, steps=(2, 0))
     with pytest.raises(ValueError, match=r"steps are \[2, 2\], in which two in a row are equal"):
         Run(tmp_path, steps=(2, 2))
+    with pytest.raises(ValueError, match="steps are empty, so that no schedule is left"):
+        Run(tmp_path, steps=())
     Run(tmp_path, epochs=1).run()
     with pytest.raises(ValueError, match=r"had the steps \[4, 2, 1\] and would now have \[8, 1\]"):
         Run(tmp_path, steps=(8, 1), resume=True).run()

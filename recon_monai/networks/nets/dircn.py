@@ -162,8 +162,8 @@ class DIRCN(RecordedModule):
     """Densely interconnected residual cascading network: coil maps from the calibration lines, then cascades.
 
     ``DIRCN(30, 20, 12, sensitivity_groups=1, aggregation="concat")`` is the network of the paper (61 million
-    parameters). With sums every refinement network sees one image; the normalized sum also keeps its amplitude, however
-    many cascades there are.
+    parameters). With sums every refinement network sees one image; the normalized sum, with soft data consistency, also
+    keeps its amplitude, however many cascades there are (the variational step adds to it).
 
     K-space, coil maps and data consistency stay in the precision of the input under autocast, which acts on the
     refinement networks alone. Scaling the input scales the output. Empty slices and empty coils give zeros.
@@ -337,6 +337,9 @@ class DIRCN(RecordedModule):
 
     def freeze(self, parts: str | Sequence[str]) -> None:
         """Choose what is trained: all but the parts that are named. Make the optimizer after this.
+
+        The weights of aggregation and data consistency belong to their cascade and are frozen with it, so that frozen
+        cascades keep giving exactly what they gave. The authors' code trains those weights always.
 
         Args:
             parts: one or more of ``"sensitivity"`` (the network for the coil maps), ``"cascades"`` and
