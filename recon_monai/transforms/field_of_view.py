@@ -20,16 +20,18 @@ _MOST_ZEROS = 0.05  # of the samples
 class SquareFieldOfViewd(Transform):
     """Crop the field of view along the oversampled readout to a square of pixels: ``H`` rows become ``W``.
 
-    Only rows are cropped, where there are more of them than columns (phase encoding); other items pass as they are.
+    Only rows are cropped, and of them only what readout oversampling added: where ``output_size``, of the target or the
+    header, has as many rows as k-space (or more), nothing is; where it has more than a square would, that many stay. So
+    nothing that an output shows is lost. Where there are fewer rows than columns (phase encoding), none are cropped.
     k-space may be complete or masked already (see `crop_readout`): goes before or after ``Undersampled``, and best
     before augmentation, which then has less to transform.
 
     The rows are the center ones, to the pixel such that bringing the square to ``output_size`` (``center_crop_or_pad``,
     as ``ReconstructionInferer`` and ``ZeroFilledd`` do) gives what it gives without the square. ``target`` and
-    ``output_size`` stay as they are: a target smaller than the square is its center; where it is larger, the output is
-    padded with zeros. An item without target whose ``output_size`` is the whole k-space is to be the square.
+    ``output_size`` stay as they are: a target smaller than the square is its center; columns that k-space does not
+    have are zeros in the output.
 
-    With ``full_target`` the target becomes the root sum of squares of all that is left, ``(1, W, W)``, and
+    With ``full_target`` the target becomes the root sum of squares of all that is left, and
     ``output_size`` follows, so that a loss sees the whole square; this is done to all items with a target, also
     to those that are not cropped. ``maximum`` stays, and must be in the scale of k-space.
 
@@ -54,16 +56,20 @@ class SquareFieldOfViewd(Transform):
         full_target = self.full_target and "target" in item
         if full_target:
             check_fully_sampled(item)
-        height, width = item["kspace"].shape[-2:]
-        if height > width:
-            _crop(item, height, width)
+        if item["kspace"].shape[-2] > _rows(item):
+            _crop(item)
         if not full_target:
             return item
         item["output_size"] = torch.tensor(item["kspace"].shape[-2:])
         return replace_kspace(item, item["kspace"])
 
 
-def _crop(item: dict[Hashable, Any], height: int, width: int) -> None:
+def _rows(item: Mapping[Hashable, Any]) -> int:
+    """Rows that are to stay: those of a square, or of the output where it has more."""
+    return max(int(item["kspace"].shape[-1]), int(item["output_size"][0]))
+
+
+def _crop(item: dict[Hashable, Any]) -> None:
     if "mask" in item:
         mask: torch.Tensor = item["mask"]
         if not bool((mask == mask[..., :1, :]).all()):
@@ -71,11 +77,8 @@ def _crop(item: dict[Hashable, Any], height: int, width: int) -> None:
         item["mask"] = mask[..., :1, :]
     elif not _has_columns(item["kspace"]):
         raise _mixed(item, "its k-space holds")
-    rows, columns = (int(length) for length in item["output_size"])
-    if "target" not in item and (rows, columns) == (height, width):
-        rows = width
-        item["output_size"] = torch.tensor([width, width])
-    item["kspace"] = crop_readout(item["kspace"], _margin(height, rows) - _margin(width, rows), width)
+    height, rows, wanted = int(item["kspace"].shape[-2]), _rows(item), int(item["output_size"][0])
+    item["kspace"] = crop_readout(item["kspace"], _margin(height, wanted) - _margin(rows, wanted), rows)
 
 
 def _has_columns(kspace: torch.Tensor) -> bool:
@@ -95,5 +98,5 @@ def _mixed(item: Mapping[Hashable, Any], found: str) -> ValueError:
 
 
 def _margin(full: int, wanted: int) -> int:
-    """Lines that ``center_crop_or_pad`` removes before the wanted ones (negative: adds)."""
-    return (full - wanted) // 2 if wanted <= full else -((wanted - full) // 2)
+    """Lines that ``center_crop_or_pad`` removes before the wanted ones."""
+    return (full - wanted) // 2

@@ -62,14 +62,20 @@ def test_output_and_target_are_those_of_the_whole_image(height, width, rows):
     torch.testing.assert_close(inferred[0], given["target"], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("rows", [24, 29, 30, 40, 46])
-def test_an_output_larger_than_the_square_is_padded_about_the_same_pixels(rows):
+@pytest.mark.parametrize("rows", [24, 29, 30, 39, 40, 46])
+def test_rows_that_the_output_shows_are_never_cropped(rows):
     given = item(40, 23, (rows, 30))
-    result = ZeroFilledd()(SquareFieldOfViewd()(given))["zero_filled"]
-    assert result.shape == given["target"].shape
-    shown = (result != 0).nonzero()
-    assert int(shown[:, 1].max() - shown[:, 1].min()) + 1 == 23
-    torch.testing.assert_close(result[result != 0], given["target"][result != 0], rtol=0, atol=1e-12)
+    result = SquareFieldOfViewd()(given)
+    assert result["kspace"].shape == (3, min(rows, 40), 23)
+    torch.testing.assert_close(ZeroFilledd()(result)["zero_filled"], given["target"], rtol=0, atol=1e-12)
+
+
+def test_a_readout_without_oversampling_stays_whole():
+    """More rows than columns, all of which the target shows: 256 x 216 of a head, for example."""
+    given = item(output=(40, 24), mask=torch.rand(1, 40, 24) > 0.5)
+    result = SquareFieldOfViewd()(given)
+    assert result["kspace"] is given["kspace"]
+    assert result["mask"] is given["mask"], "masks of single samples too, as nothing is to be cropped"
 
 
 def test_cropping_commutes_with_undersampling_and_leaves_gaps_exactly_zero():
@@ -156,12 +162,10 @@ def test_zeros_tell_of_a_mask_that_is_not_given():
 
 
 def test_files_without_target():
-    """The size the header states stays; where it states none, the image is the square."""
+    """The size that the header states counts; where it states none, nothing tells of oversampling."""
     stated = SquareFieldOfViewd(full_target=True)(item(target=False))
     assert stated["output_size"].tolist() == [20, 20]
     assert "target" not in stated
     unknown = SquareFieldOfViewd()(item(target=False, output=(40, 24)))
-    assert unknown["output_size"].tolist() == [24, 24]
-    assert unknown["kspace"].shape == (3, 24, 24)
-    full = SquareFieldOfViewd()(item(output=(40, 24)))
-    assert full["output_size"].tolist() == [40, 24], "a target of the file is not changed"
+    assert unknown["output_size"].tolist() == [40, 24]
+    assert unknown["kspace"].shape == (3, 40, 24)
