@@ -61,7 +61,7 @@ def test_stored_values_are_the_drawing_with_its_noise(folder):
 
 
 def test_the_set_is_made_once_and_per_recipe(folder, monkeypatch):
-    monkeypatch.setattr(demo, "_make", None)
+    monkeypatch.setattr(demo, "_make", lambda folder, recipe: pytest.fail("made again"))
     assert ensure_demo_volumes(Path(folder).parent, recipe=TINY) == folder
     assert dataclasses.replace(TINY, seed=1).key != TINY.key
     assert [path.name for path in Path(folder).parent.iterdir()] == [Path(folder).name], "no temporary folder is left"

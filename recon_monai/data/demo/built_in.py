@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
-import time
-import uuid
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +21,7 @@ from recon_monai.data.demo.head import draw_head_slice
 from recon_monai.data.demo.knee import draw_knee_slice
 from recon_monai.data.demo.knee_anatomy import random_knee
 from recon_monai.data.demo.lesions import draw_lesions
+from recon_monai.data.demo.once import made_once
 from recon_monai.data.demo.painting import DrawnSlice
 from recon_monai.data.demo.recipe import DemoRecipe, DemoSubject, Protocol
 from recon_monai.data.demo.template import load_template
@@ -38,12 +35,10 @@ from recon_monai.data.prepare import (
     simulate_acquisition,
     write_sources,
 )
-from recon_monai.data.splits import SPLIT_FILE
 from recon_monai.physics import center_crop_or_pad, fft2c, ifft2c, keyed_seed, truncate_kspace
 
 __all__ = ["built_in_dataset", "draw_subject"]
 
-logger = logging.getLogger(__name__)
 
 _OVERDRAW = 2
 _FAT_SUPPRESSED_NOISE = 1.5
@@ -82,20 +77,7 @@ def built_in_dataset(root: str | Path | None = None, *, recipe: DemoRecipe | Non
     """
     recipe = recipe or DemoRecipe()
     parent = Path(root) if root is not None else cache_dir()
-    folder = parent / f"built_in-{recipe.key}"
-    if (folder / SPLIT_FILE).exists():
-        return str(folder)
-    parent.mkdir(parents=True, exist_ok=True)
-    temporary = parent / f".{folder.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    logger.info("making the built-in demo set in %s (once)", folder)
-    start = time.monotonic()
-    try:
-        _make(temporary, recipe)
-        _move(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    logger.info("made the built-in demo set in %.0f s", time.monotonic() - start)
-    return str(folder)
+    return made_once(parent / f"built_in-{recipe.key}", partial(_make, recipe=recipe), "built-in demo set")
 
 
 def draw_subject(recipe: DemoRecipe, subject: DemoSubject) -> list[DrawnSlice]:
@@ -153,15 +135,6 @@ def _fine(protocol: Protocol) -> tuple[tuple[int, int], float]:
 
 def _positions(limits: tuple[float, float], slices: int) -> list[float]:
     return [float(z) for z in np.linspace(*limits, slices)] if slices > 1 else [sum(limits) / 2]
-
-
-def _move(temporary: Path, folder: Path) -> None:
-    """Rename a finished set; another process may have been faster with the same content."""
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if not (folder / SPLIT_FILE).exists():
-            raise
 
 
 def _make(folder: Path, recipe: DemoRecipe) -> None:

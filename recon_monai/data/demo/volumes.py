@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
-import shutil
-import time
-import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import nibabel
@@ -23,15 +19,15 @@ from recon_monai.data.demo.contrast import BRAIN_ACQUISITIONS, draw_contrast
 from recon_monai.data.demo.fields import random_deformation
 from recon_monai.data.demo.head import draw_head
 from recon_monai.data.demo.lesions import draw_lesions
+from recon_monai.data.demo.once import made_once
 from recon_monai.data.demo.template import load_template
 from recon_monai.data.prepare.volumes import open_nifti
-from recon_monai.data.splits import SPLIT_FILE, SPLITS, write_assignment
+from recon_monai.data.splits import SPLITS, write_assignment
 from recon_monai.data.writers import atomic_path
 from recon_monai.physics import Grid, keyed_generator, keyed_seed, resample_to_grid, truncate_spectrum
 
 __all__ = ["DemoVolumeRecipe", "draw_head_volume", "ensure_demo_volumes"]
 
-logger = logging.getLogger(__name__)
 
 _VERSION = 1  # counts changes that the fields of the recipe do not show
 _OVERDRAW = 1.5
@@ -105,24 +101,7 @@ def ensure_demo_volumes(root: str | Path | None = None, *, recipe: DemoVolumeRec
     """
     recipe = recipe or DemoVolumeRecipe()
     parent = Path(root) if root is not None else cache_dir()
-    folder = parent / f"built_in_volumes-{recipe.key}"
-    if (folder / SPLIT_FILE).exists():
-        return str(folder)
-    parent.mkdir(parents=True, exist_ok=True)
-    temporary = parent / f".{folder.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    logger.info("making the built-in volumes in %s (once)", folder)
-    start = time.monotonic()
-    try:
-        _make(temporary, recipe)
-        try:
-            temporary.rename(folder)
-        except OSError:  # another process was faster, with the same content
-            if not (folder / SPLIT_FILE).exists():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    logger.info("made the built-in volumes in %.0f s", time.monotonic() - start)
-    return str(folder)
+    return made_once(parent / f"built_in_volumes-{recipe.key}", partial(_make, recipe=recipe), "built-in volumes")
 
 
 def draw_head_volume(recipe: DemoVolumeRecipe, name: str, acquisition: str) -> NDArray[np.float32]:
