@@ -60,14 +60,12 @@ def import_dircn(file: str, *, output: str, overwrite: bool = False) -> None:
 
 
 def import_mdcsrn(file: str, *, output: str, overwrite: bool = False) -> None:
-    """Turn weights of a published mDCSRN generator (the code of the course E6040) into weights for mdcsrn_wgan_gp.
+    """Turn weights of a published mDCSRN generator (the code of the course E6040) into weights for MDCSRN.
 
     Writes OUTPUT and, beside it, the sizes of the network as a configuration file, OUTPUT without its suffix and with
-    _network.json. Both go to the bundle together:
+    _network.json:
 
         recon-monai import-weights mdcsrn state_dict.pt --output mdcsrn.pt
-        python -m monai.bundle run inference --ckpt mdcsrn.pt --dataset_dir FOLDER
-            --config_file "['bundles/mdcsrn_wgan_gp/configs/inference.json', 'mdcsrn_network.json']"
 
     Args:
         file: a state dict of the generator, with batch normalization.
