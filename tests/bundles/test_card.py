@@ -132,13 +132,13 @@ def test_weighted_dircn_is_spelled_out():
     assert (of_coils["channels"], of_coils["groups"], of_coils["se_ratio"]) == (4, 2, 0.125)
 
 
-@pytest.mark.parametrize(("cascades", "count"), [(5, 6330480), (6, 7621378), (7, 8912276), (8, 10203174)])
-def test_the_sizes_of_the_slides(cascades, count):
+@pytest.mark.parametrize(
+    ("overlay", "count"), [("slides_5", 6330480), ("slides_6", 7621378), ("slides_7", 8912276), ("slides", 10203174)]
+)
+def test_the_sizes_of_the_slides(overlay, count):
     """One less than as coded by the authors, where the first cascade's weight of the sum is not used."""
     for name in ("train", "evaluate", "inference"):
-        parser = merged("weighted_dircn", name, "slides")
-        parser["network_def::num_cascades"] = cascades
-        network = parser.get_parsed_content("network_def")
+        network = merged("weighted_dircn", name, overlay).get_parsed_content("network_def")
         assert sum(parameter.numel() for parameter in network.parameters()) == count
 
 
@@ -216,6 +216,7 @@ def test_recipe_of_weighted_dircn():
     assert checkpoint["states"] == {"loss": "@loss_function", "batch_schedule": f"@train::handlers::{place}"}
 
 
+SLIDES = ["slides", "slides_5", "slides_6", "slides_7"]
 OVERLAYS = {
     "train": [
         "batch_schedule",
@@ -223,14 +224,14 @@ OVERLAYS = {
         "grow",
         "low_memory",
         "multi_gpu_train",
-        "slides",
+        *SLIDES,
         "small",
         "train_cascades",
         "train_sensitivity",
         "transfer",
     ],
-    "evaluate": ["multi_gpu_evaluate", "slides", "small"],
-    "inference": ["multi_gpu_evaluate", "slides", "small"],
+    "evaluate": ["multi_gpu_evaluate", *SLIDES, "small"],
+    "inference": ["multi_gpu_evaluate", *SLIDES, "small"],
 }
 
 
