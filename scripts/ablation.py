@@ -97,7 +97,7 @@ def _arguments() -> argparse.Namespace:
 def _prepare(
     comparison: Comparison, dataset_dir: Path, name: str, folder: Path
 ) -> tuple[Queue[Any, Any], dict[str, Any]]:
-    """The queue, and its plan, which must be the one it was begun with."""
+    """The queue, and its plan, which must be the one it was begun with; runs may have been added."""
     scale, folder, source = comparison.plan.SCALES[name], folder.absolute(), dataset_dir.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     data = source if scale.matrix is None else folder / "data"
@@ -116,9 +116,11 @@ def _prepare(
     }
     begun = json.loads(json.dumps(begun))
     file = folder / "plan.json"
-    if file.is_file() and json.loads(file.read_text()) != begun:
+    before = json.loads(file.read_text()) if file.is_file() else begun
+    kept = all(run in begun["runs"] for run in before["runs"])  # runs may be added
+    if not kept or {**before, "runs": []} != {**begun, "runs": []}:
         raise ValueError(f"{file}: the queue was begun by another plan or with other data; choose another --output")
-    if not file.is_file():
+    if before != begun or not file.is_file():
         with atomic_path(file) as temporary:
             temporary.write_text(json.dumps(begun, indent=2) + "\n")
     return Queue(runs, scale, folder / "runs", data, updates), begun

@@ -214,18 +214,21 @@ def queue(anatomies: Sequence[str]) -> list[Run]:
     """
     default = Run(DEFAULT)
     concat = Run("concat", network={"aggregation": "concat"})
+    # one seed at first; the others were added when it was seen how much it differs
+    no_interconnections = Run("no-interconnections", network={"interconnections": False})
     first = [
         default,
         concat,
         Run("none", network={"aggregation": "none"}),
         Run("sum", network={"aggregation": "sum"}),
-        Run("no-interconnections", network={"interconnections": False}),
+        no_interconnections,
         Run("no-se", network={"se_ratio": 0}),
         Run("focal", overlay="focal.json"),
         Run("batch-schedule", overlay="batch_schedule.json"),
         Run("measurement", "measurement"),
     ]
-    return first + [dataclasses.replace(run, seed=seed) for seed in SEEDS[1:] for run in (default, concat)]
+    repeated = (default, concat, no_interconnections)
+    return first + [dataclasses.replace(run, seed=seed) for seed in SEEDS[1:] for run in repeated]
 
 
 def measured_networks() -> dict[str, dict[str, Any]]:

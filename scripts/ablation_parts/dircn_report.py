@@ -152,9 +152,10 @@ def _setting(runs: Queue[Run, Scale], plan: dict[str, Any]) -> str:
         f"batch, Adam (AMSGrad) at {scale.learning_rate:g}, Gaussian SSIM + L1, no augmentation; accelerations 4 and "
         f"8. Validation every {scale.val_interval} epochs; after more than {scale.patience} in a row without a better "
         "SSIM the rate is halved. The weights of the best validation SSIM are tested. From the default, the normalized "
-        "sum, one thing at a time is changed; concatenation and the default have three seeds, all others one "
-        "(marked `*`). The batch schedule keeps the rate and makes an update of 4, then 2, then 1 batches, so that it "
-        "makes fewer updates. No rate was tuned for any variant.",
+        "sum, one thing at a time is changed; the default, concatenation and the network without interconnections have "
+        "three seeds (two of the latter were added when its first one was seen), all others one (marked `*`). The "
+        "batch schedule keeps the rate and makes an update of 4, then 2, then 1 batches, so that it makes fewer "
+        "updates. No rate was tuned for any variant.",
         progress_in_words(runs),
     ]
     return "\n\n".join(lines)
@@ -166,7 +167,7 @@ def _rule(deviation: float, paired: float) -> str:
         "runs. One takes variants as independent: the standard deviation of a run's SSIM over seeds is "
         f"{deviation:.4f} (pooled over the variants with several), so {2 * deviation * 2**0.5:.4f} is needed at one "
         f'seed and {2 * deviation * (2 / 3) ** 0.5:.4f} at three ("found"). The other goes by the difference at equal '
-        f"seeds, whose standard deviation is {paired:.4f} (of the only comparison at several seeds): "
+        f"seeds, whose standard deviation is {paired:.4f} (pooled over the comparisons at several seeds): "
         f'{2 * paired:.4f} is needed at one seed and {2 * paired / 3**0.5:.4f} at three ("found, paired"). Three seeds '
         'are few for either, and "no difference" means that none was found, not that both are equal. All of it stands '
         "for networks and data of this size."

@@ -41,12 +41,12 @@ def parts(monkeypatch) -> SimpleNamespace:
     )
 
 
-def test_the_queue_changes_one_thing_at_a_time_and_repeats_two(parts):
+def test_the_queue_changes_one_thing_at_a_time_and_repeats_three(parts):
     runs = parts.plan.queue(["brain", "heart"])
     assert [run.name for run in runs] == [
         *(f"{variant}-seed0" for variant in VARIANTS),
         "measurement",
-        *(f"{variant}-seed{seed}" for seed in (1, 2) for variant in VARIANTS[:2]),
+        *(f"{variant}-seed{seed}" for seed in (1, 2) for variant in (*VARIANTS[:2], "no-interconnections")),
     ]
     first = {run.variant: run for run in runs if run.kind == "network" and run.seed == 0}
     changes = {name: [*run.network, *([run.overlay] if run.overlay else [])] for name, run in first.items()}
@@ -260,7 +260,7 @@ def test_the_page_says_what_was_measured_and_what_is_missing(parts, tmp_path):
             made_up_run(parts, tmp_path / "runs", run, 0.8 + place / 1000)
     parts.report.write_report(queue, plan, tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text()
-    assert "12 of 13 runs are finished" in text
+    assert "14 of 15 runs are finished" in text
     assert "Missing: no-se-seed0." in text
     line = next(line for line in text.splitlines() if "| focal - normalized-sum" in line)
     assert "+0.0060" in line
@@ -310,7 +310,19 @@ def test_every_kind_of_run_works_and_is_reported(parts, dataset, tmp_path, monke
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     status = subprocess.run([*command, "--status"], check=True, capture_output=True, text=True, timeout=300).stdout
-    assert "13 of 13 runs left" in status
+    assert "15 of 15 runs left" in status
+    # a queue that was begun with fewer runs takes more, one with others or other settings does not
+    file = tmp_path / "out" / "tiny" / "plan.json"
+    whole = json.loads(file.read_text())
+    file.write_text(json.dumps({**whole, "runs": whole["runs"][:-1]}))
+    subprocess.run([*command, "--status"], check=True, timeout=300)
+    assert json.loads(file.read_text()) == whole
+    for other in ({**whole, "runs": [*whole["runs"], {"variant": "unknown"}]}, {**whole, "settings": {}}):
+        file.write_text(json.dumps(other))
+        refused = subprocess.run([*command, "--status"], capture_output=True, text=True, timeout=300)
+        assert refused.returncode != 0
+        assert "begun by another plan" in refused.stdout
+    file.write_text(json.dumps(whole))
     runs = {run.variant: run for run in parts.plan.queue(["brain", "heart"]) if run.seed == 0}
     chosen = ["normalized-sum", "concat", "no-interconnections", "no-se", "focal", "batch-schedule", "measurement"]
     folder = tmp_path / "out" / "tiny"
@@ -320,7 +332,7 @@ def test_every_kind_of_run_works_and_is_reported(parts, dataset, tmp_path, monke
     assert queue.work() == 0
     subprocess.run([*command, "--report", str(tmp_path / "page.md")], check=True, timeout=300)
     text = (tmp_path / "page.md").read_text()
-    assert "7 of 13 runs are finished" in text
+    assert "7 of 15 runs are finished" in text
     svg = {file.name for file in (tmp_path / "page").iterdir()}
     assert svg == {"aggregation.svg", "parts.svg", "training.svg", "difficulty.svg"}
     for name in chosen[:-1]:
