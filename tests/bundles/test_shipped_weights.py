@@ -1,0 +1,56 @@
+"""Weights that a bundle ships are found, fit its configuration, and help on a real brain that none was trained on."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import nibabel
+import pytest
+from bundle_tools import ROOT, run_bundle
+
+from recon_monai.data import write_fastmri_h5
+from recon_monai.data.prepare import SimulationSettings, read_volume, simulate_acquisition
+
+SHIPPED = sorted(path.parents[1].name for path in (ROOT / "bundles").glob("*/models/model.pt"))
+
+
+@pytest.fixture(scope="module")
+def real_brain(tmp_path_factory) -> Path:
+    """Two slices of nibabel's brain as k-space of six simulated coils."""
+    folder = tmp_path_factory.mktemp("real_brain")
+    path = Path(nibabel.__file__).parent / "tests" / "data" / "example4d.nii.gz"
+    volume = read_volume(path, name="example4d", plane="axial", frame=0)
+    settings = SimulationSettings(coils=6, noise=0.001, max_slices=2, seed=0)
+    acquisition = simulate_acquisition(volume, settings)
+    kspace, targets = zip(*acquisition.slices, strict=True)
+    write_fastmri_h5(
+        folder / "example4d.h5",
+        kspace=kspace,
+        target=targets,
+        header=acquisition.header,
+        attributes={"acquisition": "AXT2", "anatomy": "brain", **acquisition.attributes},
+    )
+    (folder / "split.json").write_text(json.dumps({"test": ["example4d.h5"]}))
+    return folder
+
+
+def test_bundles_of_reconstruction_ship_weights():
+    assert {"universal_varnet", "weighted_dircn"} <= set(SHIPPED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bundle", ["universal_varnet", "weighted_dircn"])
+def test_shipped_weights_reconstruct_a_real_brain(bundle, real_brain, tmp_path):
+    shutil.copytree(ROOT / "bundles" / bundle, tmp_path / "bundles" / bundle, ignore=shutil.ignore_patterns("eval"))
+    options = {"dataset_dir": real_brain, "output_dir": tmp_path / "out", "num_workers": 0}
+    log = run_bundle("evaluation", f"bundles/{bundle}/configs/evaluate.json", tmp_path, options)
+    assert "as shipped with the bundle" in log
+    with (tmp_path / "out" / "volumes.csv").open() as file:
+        rows = {(row["acceleration"], row["method"]): row for row in csv.DictReader(file)}
+    for acceleration, gain in (("4", 3.0), ("8", 1.5)):
+        before, after = rows[acceleration, "zero_filled"], rows[acceleration, "reconstruction"]
+        assert float(after["psnr"]) > float(before["psnr"]) + gain
+        assert float(after["ssim"]) > float(before["ssim"]) + 0.05
