@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -116,5 +117,8 @@ def _drawn(low_resolution: SimulateLowResolutiond) -> Iterable[str]:
 
 
 def _ratio(coarse: Sequence[float], fine: Sequence[float]) -> tuple[float, float, float]:
+    """How many times coarser, NaN for a volume that was brought to the fine grid already."""
+    if all(math.isclose(one, other, rel_tol=1e-3) for one, other in zip(coarse, fine, strict=True)):
+        return math.nan, math.nan, math.nan
     first, second, third = (one / other for one, other in zip(coarse, fine, strict=True))
     return first, second, third

@@ -107,6 +107,15 @@ def test_stages_of_a_sequence_are_judged_by_the_options_of_the_whole(tmp_path: P
     assert found[0].startswith("--used would be without effect: nothing in train.json, all.json, other.json uses used")
 
 
+def test_what_overlays_of_a_sequence_refer_to_is_used(tmp_path: Path) -> None:
+    content = {"sequence": [{"name": "a", "files": ["a.json"]}], "by": "@sequence", "of_stage": 1, "of_none": 1}
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    (tmp_path / "a.json").write_text(json.dumps({"rate": "@of_stage"}))
+    assert unused_options([tmp_path / "train.json"], {"of_stage": 2}) == []
+    (found,) = unused_options([tmp_path / "train.json"], {"of_none": 2})
+    assert found.startswith("--of_none would be without effect")
+
+
 def documented() -> list[str]:
     """Commands of the documents that run a bundle."""
     found = []
