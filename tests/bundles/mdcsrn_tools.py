@@ -23,7 +23,7 @@ TINY_MDCSRN = {
 
 TINY_TRAINING = {
     **TINY_MDCSRN,
-    "critic_def::width": 2,
+    "critic_width": 2,
     "pretrain_steps": 4,
     "adversarial_steps": 12,
     "steps_per_epoch": 6,
