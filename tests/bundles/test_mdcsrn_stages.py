@@ -109,7 +109,7 @@ def test_each_stage_alone(trained_mdcsrn, checkout, tiny_volumes):
 
 
 def test_a_later_run_uses_the_pretrained_generator(trained_mdcsrn, checkout, tiny_volumes):
-    """As comparisons of critics do: that stage has none of their settings. Clipping keeps the critic's weights small."""
+    """As comparisons of critics do: their options are none of its settings."""
     options = {**TINY_TRAINING, "dataset_dir": tiny_volumes, "run_name": "clipped", "clip": 0.02, "critic_width": 3}
     printed = run_bundle("training", files("train", "weight_clipping"), checkout, options)
     assert "pretrain: using" in printed
@@ -139,7 +139,7 @@ def test_a_dry_run_plans_both_stages_and_leaves_nothing(trained_mdcsrn, checkout
         ([], {"adversarial_steps": 13}, "13 steps are no whole number of epochs of 6; give --steps_per_epoch 1"),
         ([], {"adversarial_step": 12}, "did you mean --adversarial_steps?"),
         ([], {"dataset_dir": "nowhere"}, "nowhere does not exist"),
-        ([], {"recipes::thick9mm": 1.0}, "the recipe 'thick9mm' is unknown"),
+        ([], {"recipes": {"thick9mm": 1.0}}, "the recipe 'thick9mm' is unknown"),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_one_line(checkout, tiny_volumes, overlays, options, message):
@@ -148,6 +148,7 @@ def test_what_cannot_be_trained_is_said_in_one_line(checkout, tiny_volumes, over
     assert done.returncode == 1
     assert message in done.stdout, done.stdout[-1500:]
     assert "Traceback" not in done.stdout
+    assert not (checkout / "bundles" / "mdcsrn_wgan_gp" / "eval" / "refused").exists()
 
 
 def test_two_processes_train_as_one(trained_mdcsrn, checkout, tiny_volumes):
