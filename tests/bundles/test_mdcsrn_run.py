@@ -206,3 +206,44 @@ def test_monai_verifies_network_and_properties(trained_mdcsrn, checkout, tiny_vo
     options = {"network_def::blocks": 1, "network_def::units": 1, "network_def::growth": 2}
     options |= {"network_def::first_channels": 2, "dataset_dir": tiny_volumes}
     verify_with_monai(checkout, CONFIGS, options, {"ckpt": trained_mdcsrn / "model.pt"})
+
+
+def test_small_and_the_built_in_volumes_by_one_command_each(checkout, tmp_path):
+    """The commands of the data sheet without a data set, its heads and the schedule made smaller."""
+    recipe = {
+        "_target_": "recon_monai.data.DemoVolumeRecipe",
+        "heads": [1, 1, 1],
+        "shape": [26, 32, 26],
+        "spacing": 6.4,
+    }
+    cache = {"RECON_MONAI_CACHE": str(tmp_path / "cache")}
+    options = {"dataset_dir::recipe": recipe, "patch_size": 12, "window": 32}
+    steps = {
+        "pretrain_steps": 2,
+        "adversarial_steps": 2,
+        "critic_only_steps": 0,
+        "critic_steps": 1,
+        "run_name": "small",
+    }
+    training = {**options, **steps, "val_recipes": ["inplane2"]}
+    # slices of a few mm are thinner than these voxels
+    plane = {"recipes": {"inplane2": 1.0, "isotropic2": 1.0}}
+    printed = run_bundle("training", files("train", "small"), checkout, {**training, **plane}, **cache)
+    (made,) = (tmp_path / "cache").glob("built_in_volumes-*")
+    assert f"data: 1 files of {made}" in printed
+    del options["patch_size"]
+    evaluated = {**options, **plane, "output_dir": tmp_path / "e"}
+    printed = run_bundle("evaluation", files("evaluate", "small"), checkout, evaluated, **cache)
+    assert "eval/small/model.pt" in printed
+    assert {row["file"] for row in rows_of(tmp_path / "e" / "volumes.csv")} == {
+        "head-03_AXT1.nii.gz",
+        "nibabel-example4d.nii.gz",
+    }
+    # another contrast and finer voxels than those of this training
+    inferred = {**options, "output_dir": tmp_path / "i", "factor": "[1,1,2]", "outside": "warn"}
+    printed = run_bundle("inference", files("inference", "small"), checkout, inferred, **cache)
+    assert "were never trained" in printed
+    image = nibabel.load(tmp_path / "i" / "nibabel-example4d_sr.nii.gz")
+    original = nibabel.load(made / "nibabel-example4d.nii.gz")
+    assert image.shape == original.shape
+    np.testing.assert_allclose(image.affine, original.affine, atol=1e-4)
