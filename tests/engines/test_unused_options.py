@@ -16,6 +16,7 @@ from recon_monai.engines.unused_options import unused_options
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "bundles" / "universal_varnet" / "configs"
 DOCUMENTS = [ROOT / "README.md", ROOT / "bundles" / "universal_varnet" / "docs" / "README.md"]
+DOCUMENTS += [ROOT / "bundles" / "mdcsrn_wgan_gp" / "docs" / "README.md"]
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
 
 
@@ -131,6 +132,7 @@ def test_every_command_of_the_documents_is_accepted(monkeypatch: pytest.MonkeyPa
     assert len(commands) > 15
     for command in commands:
         words = shlex.split(command, comments=True)
-        files = [CONFIGS / file.name for file in configuration_files(words)]
+        named = configuration_files(words)
+        files = [ROOT / file if (ROOT / file).is_file() else CONFIGS / file.name for file in named]
         # a file that another command of the document writes
         assert unused_options([file for file in files if file.is_file()], overrides(words)) == [], command
