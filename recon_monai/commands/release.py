@@ -27,7 +27,7 @@ def release(run: str, bundle: str, classifier: str | None = None, overwrite: boo
         recon-monai release bundles/universal_varnet/eval/train-20260101-120000 --bundle bundles/universal_varnet
 
     Args:
-        run: the run's folder.
+        run: the run's folder; of a run of stages, its last one counts.
         bundle: the bundle's folder.
         classifier: folder of a finished run of train_classifier.json; its classifier takes the place of the run's own,
             which nothing else in the network depends on.
@@ -40,7 +40,7 @@ def release(run: str, bundle: str, classifier: str | None = None, overwrite: boo
     from recon_monai.engines.runs import FINISHED
     from recon_monai.networks import adopt_anatomies, load_weights
 
-    source, root = Path(str(run)), Path(str(bundle))
+    source, root = _last_stage(Path(str(run))), Path(str(bundle))
     folders = [source, *([Path(str(classifier))] if classifier else [])]
     for path in (folder / file for folder in folders for file in (FINISHED, "run.json", "model.pt", "model.json")):
         if not path.is_file():
@@ -67,6 +67,16 @@ def release(run: str, bundle: str, classifier: str | None = None, overwrite: boo
     with atomic_path(target.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     logger.info("%s: %.1f MB, %s", target, size / 1e6, ", ".join(getattr(network, "anatomies", ())) or "one network")
+
+
+def _last_stage(run: Path) -> Path:
+    """The folder of the stage whose weights a run of stages ended with; of any other run its own."""
+    finished = run / "finished.json"
+    stages = json.loads(finished.read_text()).get("stages") if finished.is_file() else None
+    if not stages or (run / "run.json").is_file():
+        return run
+    name, last = list(stages.items())[-1]
+    return run / name if (run / name / "run.json").is_file() else Path(last["weights"]).parent
 
 
 def _training(source: Path) -> dict[str, Any]:

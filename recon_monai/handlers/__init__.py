@@ -23,6 +23,7 @@ from recon_monai.handlers.record import RunRecord
 from recon_monai.handlers.stop_signals import Interrupted, StopSignals
 from recon_monai.handlers.validation import FinalValidation, InitialValidation, validation_due
 from recon_monai.handlers.volume_metrics import VolumeMetrics
+from recon_monai.handlers.volume_panels import VolumePanels
 from recon_monai.handlers.volumes import CollectedVolume, MeasuringHandler, VolumeCollector, VolumeHandler, VolumeKey
 from recon_monai.handlers.whole_volumes import SuperResolutionMetrics, WholeVolumeHandler
 
@@ -56,6 +57,7 @@ __all__ = [
     "VolumeHandler",
     "VolumeKey",
     "VolumeMetrics",
+    "VolumePanels",
     "WholeVolumeHandler",
     "validation_due",
 ]

@@ -60,8 +60,9 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
     """Make the low-resolution input of a high-resolution volume, on the same grid, by a recipe drawn for each volume.
 
     All draws come from a generator keyed by (seed, epoch, file), never from a global one, and are written into the item
-    under the names of `LowResolutionDraws`, beside ``factor`` and ``spacing`` (float32, ``(3,)``). Items that bring
-    their own low resolution pass as they are, with the recipe ``"measured"``.
+    under the names of `LowResolutionDraws`, beside ``factor`` and ``spacing`` (float32, ``(3,)``). Items with a
+    ``visit`` (see ``recon_monai.data.VolumeVisit``) draw by that instead of the epoch; items with a ``recipe`` get that
+    one. Items that bring their own low resolution pass as they are, with the recipe ``"measured"``.
 
     Goes after `ScaleToReferenced`, so that noise is relative to the robust maximum, and before `RandomPatchd`: a
     resolution in k-space is one of the whole volume. MONAI's caching data sets stop in front of it.
@@ -115,30 +116,39 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
             draws = LowResolutionDraws()
             item.setdefault("factor", torch.full((3,), math.nan))
         else:
-            draws = self.draw(file_of(item), spacing)
+            draws = self.draw(file_of(item), spacing, visit=item.get("visit"), recipe=item.get("recipe"))
             item[self.output], item["factor"] = self.apply(item, spacing, draws)
         item.update(dataclasses.asdict(draws))
         return item
 
-    def draw(self, file: str, spacing: Sequence[float]) -> LowResolutionDraws:
+    def draw(
+        self, file: str, spacing: Sequence[float], *, visit: int | None = None, recipe: str | None = None
+    ) -> LowResolutionDraws:
         """Draw for one volume.
 
         Args:
             file: its name.
             spacing: its voxel sizes in mm.
+            visit: which draw of many; None for the epoch.
+            recipe: name of one that is not to be drawn.
 
         Returns:
             The draws.
+
+        Raises:
+            ValueError: if the recipe is unknown.
         """
-        generator = keyed_generator("low_resolution", self.seed, self.epoch, file)
+        generator = keyed_generator("low_resolution", self.seed, self.epoch if visit is None else int(visit), file)
         chance = torch.rand(6, generator=generator, dtype=torch.float64).tolist()
         noise_seed = int(torch.randint(2**62, (), generator=generator))
         reached = torch.tensor(self.probabilities, dtype=torch.float64).cumsum(0)
         passed = int((reached <= chance[0] * float(reached[-1])).sum())
-        name = list(self.recipes)[min(passed, len(self.recipes) - 1)]
-        recipe = self.recipes[name]
-        ways = recipe.interpolations
-        alpha = (chance[3] if recipe.alpha is None else recipe.alpha) if recipe.mode == "mixed" else 0.0
+        name = list(self.recipes)[min(passed, len(self.recipes) - 1)] if recipe is None else recipe
+        if name not in self.recipes:
+            raise ValueError(f"{file}: the recipe {name!r} is none of {', '.join(self.recipes)}; add it to the recipes")
+        chosen = self.recipes[name]
+        ways = chosen.interpolations
+        alpha = (chance[3] if chosen.alpha is None else chosen.alpha) if chosen.mode == "mixed" else 0.0
         level = 0.0
         if self.noise[1] > 0 and chance[4] < self.noise_probability:
             level = self.noise[0] * (self.noise[1] / self.noise[0]) ** chance[5]
