@@ -77,6 +77,9 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
             voxels, the last if they are equal).
         noise: standard deviation of the noise; a number, or lowest and highest of a log-uniform draw.
         noise_probability: of adding noise at all.
+        interpolation: how coarse samples come to the fine grid, for every recipe that has coarse samples; a network
+            that is to be used with one interpolation is trained with that one alone. None draws among those of the
+            recipe.
         seed: the run's seed.
 
     Raises:
@@ -92,6 +95,7 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
         slice_axis: int | Literal["random", "coarsest"] = "random",
         noise: float | Sequence[float] = 0.0,
         noise_probability: float = 1.0,
+        interpolation: InterpolationMethod | None = None,
         seed: int = 0,
     ) -> None:
         EpochAware.__init__(self)
@@ -102,6 +106,8 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
         self.key = keys
         self.output = output
         self.recipes, self.probabilities = _parse_recipes(DEFAULT_MIXTURE if recipes is None else recipes)
+        if interpolation is not None:
+            self.recipes = {name: _interpolated(recipe, interpolation) for name, recipe in self.recipes.items()}
         self.slice_axis = slice_axis
         self.noise = _noise_range(noise)
         self.noise_probability = noise_probability
@@ -221,6 +227,12 @@ def _parse_recipes(
     if not any(probabilities):
         raise ValueError(f"recipes are {dict(entries)}, expected at least one with a positive probability")
     return recipes, probabilities
+
+
+def _interpolated(recipe: LowResolutionRecipe, interpolation: InterpolationMethod) -> LowResolutionRecipe:
+    if recipe.mode in ("gaussian", "mixed"):
+        return recipe  # never leaves the fine grid
+    return dataclasses.replace(recipe, interpolations=(interpolation,))
 
 
 def _noise_range(noise: float | Sequence[float]) -> tuple[float, float]:
