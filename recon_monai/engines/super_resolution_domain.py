@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ def super_resolution_domain(
     factors: Iterable[Sequence[float]],
     contrasts: Iterable[str],
     recipes: Iterable[str] = (),
-    interpolation: str = "cubic",
+    interpolation: str = "fourier",
 ) -> dict[str, Any]:
     """Describe a training set for super-resolution; written beside the weights as ``model.json``.
 
@@ -87,7 +88,8 @@ def differences_from_training(
     Args:
         record: of `super_resolution_domain`.
         spacing: of the output in mm.
-        factor: by how much the resolution of the input is coarser than that, along each axis.
+        factor: by how much the resolution of the input is coarser than that, along each axis; NaN if unknown, which is
+            no difference.
         contrast: of the volume; None if unknown, which is no difference.
 
     Returns:
@@ -102,7 +104,7 @@ def _differences(
     smallest, largest = record["spacings"]
     if min(spacing) * _TOLERANCE < smallest or max(spacing) > largest * _TOLERANCE:
         yield (f"voxels of {_by(spacing)} mm were never trained (trained: sides of {smallest:g} to {largest:g} mm)")
-    if record["factors"]:
+    if record["factors"] and not any(math.isnan(one) for one in factor):
         yield from _differences_of_resolution(record["factors"], factor)
     known = [name for name in record["contrasts"] if name != "unknown"]
     if contrast is not None and known and contrast not in known:

@@ -22,6 +22,7 @@ from recon_monai.handlers.reconstruction_saver import ReconstructionSaver
 from recon_monai.handlers.record import RunRecord
 from recon_monai.handlers.stop_signals import Interrupted, StopSignals
 from recon_monai.handlers.validation import FinalValidation, InitialValidation, validation_due
+from recon_monai.handlers.volume_domain_check import VolumeDomainCheck
 from recon_monai.handlers.volume_metrics import VolumeMetrics
 from recon_monai.handlers.volume_panels import VolumePanels
 from recon_monai.handlers.volumes import CollectedVolume, MeasuringHandler, VolumeCollector, VolumeHandler, VolumeKey
@@ -54,6 +55,7 @@ __all__ = [
     "TrainingCheckpoint",
     "TrainingProgress",
     "VolumeCollector",
+    "VolumeDomainCheck",
     "VolumeHandler",
     "VolumeKey",
     "VolumeMetrics",
