@@ -23,7 +23,7 @@ from recon_monai.engines.super_resolution_domain import (
     read_domain,
     super_resolution_domain,
 )
-from recon_monai.engines.super_resolution_training import epoch_length, prepare_generator, volume_domain
+from recon_monai.engines.super_resolution_training import check_recipes, epoch_length, prepare_generator, volume_domain
 from recon_monai.engines.trainer import ReconstructionTrainer
 from recon_monai.engines.transfer import check_growth, prepare_transfer
 from recon_monai.engines.universal import UniversalInferer
@@ -55,6 +55,7 @@ __all__ = [
     "begin_command",
     "check_growth",
     "check_only_added",
+    "check_recipes",
     "classifier_varnet",
     "differences_from_training",
     "epoch_length",

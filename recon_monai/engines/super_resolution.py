@@ -67,7 +67,7 @@ class SuperResolver:
             without record.
         inferer: runs the network over a volume; None for ``SeamlessInferer`` with a progress bar.
         interpolation: to the new grid: ``"fourier"``, ``"linear"`` or ``"cubic"``. None takes that of the training's
-            record, else ``"cubic"``.
+            record, else ``"fourier"``, the zero-filling that generators are commonly trained on.
         scale: see ``ScaleToReferenced``; as in training.
         percentile: see ``ScaleToReferenced``.
         outside: what to do with volumes whose spacing, resolution or contrast was never trained: ``"refuse"`` or
@@ -97,7 +97,7 @@ class SuperResolver:
         self.weights = None if weights is None else Path(weights)
         self.domain = None if weights is None else read_domain(weights)
         self.inferer = SeamlessInferer(network_device=self.device, progress=True) if inferer is None else inferer
-        self.interpolation: Interpolation = interpolation or (self.domain or {}).get("interpolation", "cubic")
+        self.interpolation: Interpolation = interpolation or (self.domain or {}).get("interpolation", "fourier")
         if self.interpolation not in ("fourier", "linear", "cubic"):
             raise ValueError(f"interpolation is {self.interpolation!r}, expected 'fourier', 'linear' or 'cubic'")
         self.scaling = ScaleToReferenced(["image"], reference="image", scale=scale, percentile=percentile)

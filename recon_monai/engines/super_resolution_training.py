@@ -14,7 +14,7 @@ from recon_monai.engines.super_resolution_domain import super_resolution_domain
 from recon_monai.networks import load_weights
 from recon_monai.transforms import SimulateLowResolutiond
 
-__all__ = ["epoch_length", "prepare_generator", "volume_domain"]
+__all__ = ["check_recipes", "epoch_length", "prepare_generator", "volume_domain"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,29 @@ def epoch_length(steps: int, steps_per_epoch: int) -> int:
             f"{steps - steps % steps_per_epoch} steps"
         )
     return min(steps, steps_per_epoch)
+
+
+def check_recipes(low_resolution: SimulateLowResolutiond, names: Sequence[str] | None) -> None:
+    """Find out before a training whether its validation can be done; it comes late.
+
+    Args:
+        low_resolution: of the validation.
+        names: recipes that every volume comes with; None where they are drawn.
+
+    Raises:
+        ValueError: if there is no such recipe.
+    """
+    known = list(low_resolution.recipes)
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise ValueError(
+            f"validation is on the recipes {', '.join(unknown)}, which are none of the training's {', '.join(known)}; "
+            f'give --val_recipes "{known[:1]}", or other --recipes'
+        )
+    drawn = list(_drawn(low_resolution))
+    never = [name for name in names or () if name not in drawn]
+    if never:
+        logger.warning("validation is on the recipes %s, which training never draws", ", ".join(never))
 
 
 def prepare_generator(network: nn.Module, pretrained: str | None = None, adversarial_only: bool = False) -> nn.Module:
@@ -74,7 +97,7 @@ def prepare_generator(network: nn.Module, pretrained: str | None = None, adversa
 
 
 def volume_domain(
-    dataset: VolumeDataset, low_resolution: SimulateLowResolutiond, interpolation: str = "cubic"
+    dataset: VolumeDataset, low_resolution: SimulateLowResolutiond, interpolation: str = "fourier"
 ) -> dict[str, Any]:
     """Describe a training set of volumes and their low resolution; reads headers only.
 

@@ -106,6 +106,9 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
         self.key = keys
         self.output = output
         self.recipes, self.probabilities = _parse_recipes(DEFAULT_MIXTURE if recipes is None else recipes)
+        if interpolation not in (None, *get_args(InterpolationMethod)):
+            known = ", ".join(get_args(InterpolationMethod))
+            raise ValueError(f"interpolation is {interpolation!r}, expected one of {known}, or None")
         if interpolation is not None:
             self.recipes = {name: _interpolated(recipe, interpolation) for name, recipe in self.recipes.items()}
         self.slice_axis = slice_axis
@@ -119,6 +122,7 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
         spacing = spacing_of(item, self.key)
         item["spacing"] = torch.tensor(spacing, dtype=torch.float32)
         if self.output in item:
+            checked_volume(item, self.output)
             draws = LowResolutionDraws()
             item.setdefault("factor", torch.full((3,), math.nan))
         else:

@@ -47,7 +47,7 @@ def files(*names: str) -> str:
 
 def tiny_mdcsrn(weights: str | Path) -> MDCSRN:
     """The network of `TINY_MDCSRN`, not by way of the bundle's configuration, with weights of a run."""
-    return load_weights(MDCSRN(1, 1, 2, 2), weights).eval()
+    return load_weights(MDCSRN(1, 1, 2, 2, residual=True), weights).eval()
 
 
 def oblique(spacing: tuple[float, float, float], offset: tuple[float, float, float] = (3, -4, 5)) -> np.ndarray:

@@ -253,7 +253,7 @@ def test_mdcsrn_and_its_critic_are_spelled_out():
     assert network["_target_"] == "recon_monai.networks.MDCSRN"
     sizes = ("blocks", "units", "growth", "first_channels")
     assert [network[name] for name in sizes] == [4, 4, 16, 32]
-    assert (network["norm"], network["residual"]) == ("batch", False)
+    assert (network["norm"], network["residual"]) == ("batch", True)
     assert critic["_target_"] == "recon_monai.networks.MDCSRNCritic"
     assert (critic["width"], critic["slope"], critic["norm"], critic["preset"]) == ("@critic_width", 0.2, "group", None)
     parser = merged("mdcsrn_wgan_gp", "train")
@@ -286,6 +286,7 @@ def test_the_losses_and_updates_of_mdcsrn():
     slides = configuration("mdcsrn_wgan_gp", "slides")
     assert (slides["pretrain_steps"], slides["adversarial_steps"]) == (250_000, 5_000)
     assert (slides["batch_size"] * slides["patches_per_volume"], slides["patch_size"]) == (2, 64)
+    assert [stage.get("release") for stage in content["sequence"]] == ["pretrained", None]
     assert configuration("mdcsrn_wgan_gp", "weight_clipping")["constraint"] == "weight_clipping"
 
 
@@ -302,7 +303,9 @@ def test_low_resolution_of_mdcsrn():
     steps = targets(train["train"]["preprocessing"])
     # one scale before noise, one resolution of the whole volume before patches
     assert [name.rpartition(".")[2] for name in steps] == ["Compose", "ScaleToReferenced", "RandomPatchd"]
-    assert train["train"]["preprocessing"]["transforms"][1] == "@train::low_resolution"
+    assert train["train"]["preprocessing"]["transforms"][1:3] == ["@crop", "@train::low_resolution"]
+    assert train["validate"]["preprocessing"]["transforms"][1:] == ["@crop", "@validate::low_resolution"]
+    assert "Crop" not in json.dumps(evaluate), "tables are of whole volumes"
     assert set(train["val_recipes"]) <= set(train["recipes"])
     assert targets(evaluate["postprocessing"])[1] == "recon_monai.evaluation.InterpolationBaselinesd"
     assert train["validate"]["inferer"]["_target_"] == "recon_monai.inferers.SeamlessInferer"
@@ -363,3 +366,24 @@ def test_the_data_sheet_names_every_configuration(bundle):
         assert file.name in text or file.name == "metadata.json", file.name
     for path in re.findall(r"bundles/[\w/]+\.json", text):
         assert (BUNDLES.parent / path).is_file(), path
+
+
+def test_one_interpolation_of_mdcsrn_from_training_to_inference():
+    """Training and evaluation bring coarse samples to the grid alike; inference takes what the weights' record says."""
+    train, evaluate, inference = (configuration("mdcsrn_wgan_gp", name) for name in WORKFLOWS)
+    assert (train["interpolation"], evaluate["interpolation"], inference["interpolation"]) == ("fourier",) * 2 + (None,)
+    (checkpoint,) = [h for h in train["train"]["handlers"] if h["_target_"].endswith("TrainingCheckpoint")]
+    (check,) = [h for h in evaluate["handlers"] if isinstance(h, dict) and h["_target_"].endswith("VolumeDomainCheck")]
+    parts = [train["train"]["low_resolution"], train["validate"]["low_resolution"], evaluate["low_resolution"]]
+    parts += [train["train"]["dataset"], train["validate"]["dataset"], evaluate["dataset"]]
+    assert all(part["interpolation"] == "@interpolation" for part in (*parts, checkpoint["description"], check))
+    assert "interpolations" not in json.dumps([train, evaluate])
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_the_slides_network_adds_nothing_to_its_input(workflow):
+    """As in the paper; the same overlay fits training, evaluation and inference."""
+    network = merged("mdcsrn_wgan_gp", workflow, "slides").get_parsed_content("network_def")
+    assert not network.residual
+    assert sum(p.numel() for p in network.parameters()) == 411_648
+    assert merged("mdcsrn_wgan_gp", workflow).get_parsed_content("network_def").residual
