@@ -140,6 +140,16 @@ def test_a_dry_run_plans_both_stages_and_leaves_nothing(trained_mdcsrn, checkout
         ([], {"adversarial_step": 12}, "did you mean --adversarial_steps?"),
         ([], {"dataset_dir": "nowhere"}, "nowhere does not exist"),
         ([], {"recipes": {"thick9mm": 1.0}}, "the recipe 'thick9mm' is unknown"),
+        (
+            [],
+            {"recipes": {"inplane2": 1.0}},
+            "validation is on the recipes isotropic2, which are none of the training's",
+        ),
+        (["pretrain"], {"val_recipes": ["thick9mm"]}, "validation is on the recipes thick9mm"),
+        ([], {"critic_steps": 0}, "critic_steps is 0"),  # of the second stage, said before the first one
+        ([], {"constraint": "clipping"}, "unknown constraint 'clipping'"),
+        ([], {"patch_size": 0}, "patch_size is 0"),
+        ([], {"pretrained": "nowhere.pt"}, "nowhere.pt"),
     ],
 )
 def test_what_cannot_be_trained_is_said_in_one_line(checkout, tiny_volumes, overlays, options, message):
@@ -149,6 +159,15 @@ def test_what_cannot_be_trained_is_said_in_one_line(checkout, tiny_volumes, over
     assert message in done.stdout, done.stdout[-1500:]
     assert "Traceback" not in done.stdout
     assert not (checkout / "bundles" / "mdcsrn_wgan_gp" / "eval" / "refused").exists()
+
+
+def test_a_run_that_was_refused_in_its_first_step_can_be_begun_again(checkout, tiny_volumes):
+    """On an intensity scale of a million all voxels are as dark as air."""
+    options = {**TINY_TRAINING, "dataset_dir": tiny_volumes, "seed": 6, "stages": ["pretrain"], "run_name": "again"}
+    done = start_bundle("training", files("train"), checkout, {**options, "scale": 1e6})
+    assert done.returncode == 1 and "expected voxels; if it was cropped" in done.stdout, done.stdout[-1500:]
+    run_bundle("training", files("train"), checkout, options)
+    assert (checkout / "bundles" / "mdcsrn_wgan_gp" / "eval" / "again" / "pretrain" / "finished.json").is_file()
 
 
 def test_two_processes_train_as_one(trained_mdcsrn, checkout, tiny_volumes):
