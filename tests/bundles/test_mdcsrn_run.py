@@ -16,6 +16,7 @@ from bundle_tools import ROOT, TORCHRUN, run_bundle, start_bundle, verify_with_m
 from mdcsrn_tools import CONFIGS, TINY_MDCSRN, TINY_TRAINING, files, oblique, tiny_mdcsrn, write_head
 
 from recon_monai.data import VolumeDataset
+from recon_monai.engines import read_domain
 from recon_monai.evaluation import interpolate
 from recon_monai.metrics import quality_3d
 from recon_monai.physics import Grid
@@ -47,6 +48,7 @@ def test_evaluation_measures_each_recipe_and_the_interpolations(trained_mdcsrn, 
     printed = run_bundle("evaluation", f"{CONFIGS}/evaluate.json", checkout, options)
     assert "eval/tiny/model.pt, of the newest finished run" in printed
     rows = rows_of(tmp_path / "volumes.csv")
+    assert "judge" not in printed, "the data and their interpolation are those of the training"
     methods = ["trilinear", "cubic", "sinc", "super-resolution"]
     assert {(row["recipe"], row["method"]) for row in rows} == {(r, m) for r in RECIPES for m in methods}
     item = VolumeDataset(tiny_volumes, "test", ScaleToReferenced("target"), cache=False)[0]
@@ -197,6 +199,10 @@ def test_release_takes_the_run_of_stages(trained_mdcsrn, checkout, tmp_path):
     origin = record["training"]["started_from"]["pretrained"]
     assert origin["training"]["configurations"] == ["train.json", "pretrain.json"]
     assert record["contrasts"] == {"T1": 2}
+    pretrained = bundle / "models" / "pretrained.pt"
+    tiny_mdcsrn(pretrained)
+    assert read_domain(pretrained)["training"]["configurations"] == ["train.json", "pretrain.json"]
+    assert read_domain(bundle / "models" / "model.pt") == record
 
 
 def test_monai_verifies_network_and_properties(trained_mdcsrn, checkout, tiny_volumes, scan):
