@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import uuid
+from functools import partial
 from pathlib import Path
 
+from recon_monai.data.demo.once import made_once
 from recon_monai.data.demo.volumes import DemoVolumeRecipe, ensure_demo_volumes
+from recon_monai.data.splits import write_assignment
 from recon_monai.data.volumes import VolumeDataset, grid_of, write_volume
 from recon_monai.physics import thick_slices
 
@@ -30,22 +30,17 @@ def ensure_demo_scans(root: str | Path | None = None, *, recipe: DemoVolumeRecip
         Path of the folder of NIfTI files.
     """
     volumes = Path(ensure_demo_volumes(root, recipe=recipe))
-    folder = volumes.with_name(volumes.name.replace("volumes", "scans"))
-    if folder.is_dir():
-        return str(folder)
-    temporary = folder.with_name(f".{folder.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    temporary.mkdir()
-    try:
-        for item in VolumeDataset(volumes, "test", cache=False):
-            fine = grid_of(item["target"])
-            step = fine.spacing[2]
-            coarse = thick_slices(item["target"].as_tensor()[0], 2, step, _COARSER * step).volume
-            write_volume(temporary / item["file"], coarse, fine.refined(factor=(1, 1, 1 / _COARSER)))
-        try:
-            temporary.rename(folder)
-        except OSError:  # another process was faster, with the same content
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return str(folder)
+    folder = volumes.with_name(volumes.name.replace("volumes", "coarse_scans"))
+    return made_once(folder, partial(_make, volumes=volumes), "built-in scans")
+
+
+def _make(folder: Path, volumes: Path) -> None:
+    folder.mkdir()
+    parts, subjects = {}, {}
+    for item in VolumeDataset(volumes, "test", cache=False):
+        fine = grid_of(item["target"])
+        step = fine.spacing[2]
+        coarse = thick_slices(item["target"].as_tensor()[0], 2, step, _COARSER * step).volume
+        write_volume(folder / item["file"], coarse, fine.refined(factor=(1, 1, 1 / _COARSER)))
+        parts[item["file"]], subjects[item["file"]] = "test", item["subject"]
+    write_assignment(folder, (parts, subjects), seed=0)
