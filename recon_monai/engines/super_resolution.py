@@ -97,7 +97,7 @@ class SuperResolver:
         self.weights = None if weights is None else Path(weights)
         self.domain = None if weights is None else read_domain(weights)
         self.inferer = SeamlessInferer(network_device=self.device, progress=True) if inferer is None else inferer
-        self.interpolation: Interpolation = interpolation or (self.domain or {}).get("interpolation", "fourier")
+        self.interpolation: Interpolation = interpolation or (self.domain or {}).get("interpolation") or "fourier"
         if self.interpolation not in ("fourier", "linear", "cubic"):
             raise ValueError(f"interpolation is {self.interpolation!r}, expected 'fourier', 'linear' or 'cubic'")
         self.scaling = ScaleToReferenced(["image"], reference="image", scale=scale, percentile=percentile)

@@ -62,7 +62,7 @@ class VolumeDomainCheck:
                 self.weights.with_suffix(".json").name,
             )
             return
-        trained = self.domain.get("interpolation", self.interpolation)
+        trained = self.domain.get("interpolation") or self.interpolation
         if self.interpolation is not None and trained != self.interpolation:
             logger.warning(
                 "low resolution is interpolated by %s, and %s was trained with %s; give --interpolation %s, or judge "

@@ -79,7 +79,7 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
         noise_probability: of adding noise at all.
         interpolation: how coarse samples come to the fine grid, for every recipe that has coarse samples; a network
             that is to be used with one interpolation is trained with that one alone. None draws among those of the
-            recipe.
+            recipe. Recipes that set others themselves are refused.
         seed: the run's seed.
 
     Raises:
@@ -110,6 +110,7 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
             known = ", ".join(get_args(InterpolationMethod))
             raise ValueError(f"interpolation is {interpolation!r}, expected one of {known}, or None")
         if interpolation is not None:
+            _check_own_interpolations(recipes, interpolation)
             self.recipes = {name: _interpolated(recipe, interpolation) for name, recipe in self.recipes.items()}
         self.slice_axis = slice_axis
         self.noise = _noise_range(noise)
@@ -231,6 +232,17 @@ def _parse_recipes(
     if not any(probabilities):
         raise ValueError(f"recipes are {dict(entries)}, expected at least one with a positive probability")
     return recipes, probabilities
+
+
+def _check_own_interpolations(recipes: Any, interpolation: InterpolationMethod) -> None:
+    """What is asked of a single recipe is not to be overruled without a word."""
+    for name, settings in recipes.items() if isinstance(recipes, Mapping) else ():
+        own = settings.get("interpolations", [interpolation]) if isinstance(settings, Mapping) else [interpolation]
+        if list(own) != [interpolation]:
+            raise ValueError(
+                f"the recipe {name!r} has interpolations {list(own)}, and {interpolation!r} is the one for all "
+                "recipes; leave them out, or set the interpolation to None"
+            )
 
 
 def _interpolated(recipe: LowResolutionRecipe, interpolation: InterpolationMethod) -> LowResolutionRecipe:

@@ -239,6 +239,7 @@ def test_small_and_the_built_in_volumes_by_one_command_each(checkout, tmp_path):
     evaluated = {**options, **plane, "output_dir": tmp_path / "e"}
     printed = run_bundle("evaluation", files("evaluate", "small"), checkout, evaluated, **cache)
     assert "eval/small/model.pt" in printed
+    assert "nibabel-example4d.nii.gz: voxels of 2 x 2 x 2.2 mm were never trained" in printed
     assert {row["file"] for row in rows_of(tmp_path / "e" / "volumes.csv")} == {
         "head-03_AXT1.nii.gz",
         "nibabel-example4d.nii.gz",

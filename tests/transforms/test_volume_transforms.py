@@ -151,6 +151,12 @@ def test_the_interpolation_is_that_of_the_simulated_volume():
     assert not torch.allclose(cubic["image"].as_tensor(), expected)
     with pytest.raises(ValueError, match="interpolation is 'nearest', expected one of fourier, linear, cubic, or None"):
         SimulateLowResolutiond(interpolation="nearest")
+    own = {"thick4mm": {"interpolations": ["linear"]}}
+    with pytest.raises(ValueError, match=r"has interpolations \['linear'\], and 'cubic' is the one for all recipes"):
+        SimulateLowResolutiond(recipes=own, interpolation="cubic")
+    assert SimulateLowResolutiond(recipes=own, interpolation="linear").recipes == {
+        "thick4mm": dataclasses.replace(LOW_RESOLUTION_RECIPES["thick4mm"], interpolations=("linear",))
+    }
 
 
 def test_noise_and_mixing_repeat_with_their_key():
