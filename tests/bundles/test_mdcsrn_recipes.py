@@ -25,9 +25,9 @@ HEAD = (slice(10, 19), slice(5, 15), slice(8, 22))
 """Of a volume of 30 x 24 x 22 voxels, up to the end of the third axis."""
 
 
-def settled(*words: object, overlays: tuple[Path, ...] = ()) -> ConfigParser:
-    """The training's configuration as a command line with options makes it, which has to be accepted."""
-    files = [str(ROOT / CONFIGS / "train.json"), *map(str, overlays)]
+def settled(*words: object, workflow: str = "train", overlays: tuple[Path, ...] = ()) -> ConfigParser:
+    """The configuration as a command line with options makes it, which has to be accepted."""
+    files = [str(ROOT / CONFIGS / f"{workflow}.json"), *map(str, overlays)]
     command = ["monai.bundle", "run", "training", "--config_file", str(files), *map(str, words)]
     check_overrides(command)
     return ConfigParser(merged_configuration(command))
@@ -126,6 +126,9 @@ def test_a_whole_mixture_is_an_overlay_of_a_few_lines(tmp_path: Path) -> None:
     assert len(probabilities) > 1 and all(recipe.interpolations == ("fourier",) for recipe in recipes.values())
     parser = settled(overlays=(overlay,))
     check_recipes(parser.get_parsed_content("validate::low_resolution"), parser.get_parsed_content("val_recipes"))
+    evaluation = settled(workflow="evaluate", overlays=(overlay,))
+    assert evaluation.get_parsed_content("low_resolution").recipes == recipes
+    assert evaluation.get_parsed_content("test_recipes") == list(recipes)
 
 
 def test_recipes_of_the_validation_are_checked_first(caplog: pytest.LogCaptureFixture) -> None:
