@@ -60,12 +60,15 @@ def import_dircn(file: str, *, output: str, overwrite: bool = False) -> None:
 
 
 def import_mdcsrn(file: str, *, output: str, overwrite: bool = False) -> None:
-    """Turn weights of a published mDCSRN generator (the code of the course E6040) into weights for MDCSRN.
+    """Turn weights of a published mDCSRN generator (the code of the course E6040) into weights for mdcsrn_wgan_gp.
 
     Writes OUTPUT and, beside it, the sizes of the network as a configuration file, OUTPUT without its suffix and with
-    _network.json:
+    _network.json, by which the network makes the image itself and not what is added to its input. Both go to the
+    bundle together:
 
         recon-monai import-weights mdcsrn state_dict.pt --output mdcsrn.pt
+        python -m monai.bundle run inference --ckpt mdcsrn.pt --dataset_dir FILE_OR_FOLDER --target_spacing 0.7
+            --config_file "['bundles/mdcsrn_wgan_gp/configs/inference.json', 'mdcsrn_network.json']"
 
     Args:
         file: a state dict of the generator, with batch normalization.

@@ -38,11 +38,14 @@ from recon_monai.data.splits import SPLIT_FILE, SPLITS, SplitError, read_split, 
 from recon_monai.data.volumes import (
     VOLUME_SPLITS,
     InputVolume,
+    VolumeBatchSampler,
     VolumeCache,
     VolumeDataset,
     VolumeError,
+    VolumeFacts,
     VolumeInput,
     VolumeSource,
+    VolumeVisit,
     choose_volumes,
     contrast_of,
     find_inputs,
@@ -50,6 +53,7 @@ from recon_monai.data.volumes import (
     grid_of,
     load_volume,
     split_subjects,
+    volume_facts,
     write_volume,
 )
 from recon_monai.data.writers import (
@@ -62,7 +66,13 @@ from recon_monai.data.writers import (
 from recon_monai.optional import require
 
 if TYPE_CHECKING:
-    from recon_monai.data.demo import DemoRecipe, DemoVolumeRecipe, built_in_dataset, ensure_demo_volumes
+    from recon_monai.data.demo import (
+        DemoRecipe,
+        DemoVolumeRecipe,
+        built_in_dataset,
+        ensure_demo_scans,
+        ensure_demo_volumes,
+    )
 
 __all__ = [
     "DEFAULT_ANATOMY_RULES",
@@ -91,12 +101,15 @@ __all__ = [
     "SimulationSettings",
     "SliceBatchSampler",
     "SplitError",
+    "VolumeBatchSampler",
     "VolumeCache",
     "VolumeDataset",
     "VolumeError",
+    "VolumeFacts",
     "VolumeInput",
     "VolumeSampler",
     "VolumeSource",
+    "VolumeVisit",
     "anatomies_of",
     "atomic_path",
     "built_in_dataset",
@@ -106,6 +119,7 @@ __all__ = [
     "choose_volumes",
     "contrast_of",
     "describe_files",
+    "ensure_demo_scans",
     "ensure_demo_volumes",
     "find_anatomy",
     "find_inputs",
@@ -122,6 +136,7 @@ __all__ = [
     "read_volume",
     "split_subjects",
     "start_worker",
+    "volume_facts",
     "volume_sources",
     "write_fastmri_h5",
     "write_nifti",
@@ -134,7 +149,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import what draws the built-in sets only when asked for: it needs SciPy, which reading and writing do not."""
-    if name in ("DemoRecipe", "DemoVolumeRecipe", "built_in_dataset", "ensure_demo_volumes"):
+    if name in ("DemoRecipe", "DemoVolumeRecipe", "built_in_dataset", "ensure_demo_scans", "ensure_demo_volumes"):
         require("scipy.ndimage", extra="demo")
         from recon_monai.data import demo
 

@@ -23,11 +23,13 @@ from recon_monai.engines.super_resolution_domain import (
     read_domain,
     super_resolution_domain,
 )
+from recon_monai.engines.super_resolution_training import check_recipes, epoch_length, prepare_generator, volume_domain
 from recon_monai.engines.trainer import ReconstructionTrainer
 from recon_monai.engines.transfer import check_growth, prepare_transfer
 from recon_monai.engines.universal import UniversalInferer
 from recon_monai.engines.update_schedule import UpdateSchedule
 from recon_monai.engines.volume_batch import PrepareVolumeBatch
+from recon_monai.engines.volume_plan import plan_super_resolution
 
 __all__ = [
     "AdversarialState",
@@ -53,17 +55,22 @@ __all__ = [
     "begin_command",
     "check_growth",
     "check_only_added",
+    "check_recipes",
     "classifier_varnet",
     "differences_from_training",
+    "epoch_length",
     "find_weights",
     "joined_domain",
     "locate_bundle",
     "name_run",
     "output_grid",
+    "plan_super_resolution",
     "plan_training",
     "prepare_fine_tuning",
+    "prepare_generator",
     "prepare_transfer",
     "read_domain",
     "super_resolution_domain",
     "training_domain",
+    "volume_domain",
 ]

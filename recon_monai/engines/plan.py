@@ -19,7 +19,7 @@ from recon_monai import distributed
 from recon_monai.data import FastMRISliceDataset, SliceBatchSampler
 from recon_monai.engines.trainer import ReconstructionTrainer
 
-__all__ = ["TrainingPlan", "plan_training"]
+__all__ = ["TrainingPlan", "device_name", "peak_bytes", "plan_training", "shown_duration", "timed"]
 
 _TIMED = 2
 
@@ -84,13 +84,13 @@ def plan_training(
     before = copy.deepcopy([part.state_dict() for part in parts])
     state = copy.copy(trainer.state.__dict__)
     try:
-        seconds_read, batch = _timed(lambda: _collated(trainer, train, batches[typical]), 1)
+        seconds_read, batch = timed(lambda: _collated(trainer, train, batches[typical]), 1)
         # one step to warm up, so that allocations and the choice of algorithms do not count
         _step(trainer, batch)
-        seconds_step, _ = _timed(lambda: _step(trainer, batch), _TIMED)
+        seconds_step, _ = timed(lambda: _step(trainer, batch), _TIMED)
         _step(trainer, _collated(trainer, train, batches[largest]))
-        peak = _peak_bytes(trainer.state.device)
-        seconds_validate, _ = _timed(lambda: _validate(trainer, batch), 1)
+        peak = peak_bytes(trainer.state.device)
+        seconds_validate, _ = timed(lambda: _validate(trainer, batch), 1)
     finally:
         for part, content in zip(parts, before, strict=True):
             part.load_state_dict(content)
@@ -149,8 +149,13 @@ def _validate(trainer: ReconstructionTrainer, batch: Any) -> None:
         trainer.inferer(inputs, trainer.network, *args, **kwargs)
 
 
-def _timed(action: Callable[[], Any], repeats: int) -> tuple[float, Any]:
-    """Mean seconds of an action, with the GPU's work included, and what it gave last."""
+def timed(action: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+    """Mean seconds of an action, with the GPU's work included, and what it gave last.
+
+    Args:
+        action: what is timed.
+        repeats: how many times it is done.
+    """
     result = None
     start = time.perf_counter()
     for _ in range(repeats):
@@ -160,7 +165,12 @@ def _timed(action: Callable[[], Any], repeats: int) -> tuple[float, Any]:
     return (time.perf_counter() - start) / repeats, result
 
 
-def _peak_bytes(device: torch.device) -> int:
+def peak_bytes(device: torch.device) -> int:
+    """Most memory in use so far: of a GPU, or resident on CPU.
+
+    Args:
+        device: the device.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     # kilobytes on Linux, bytes on macOS
@@ -184,11 +194,10 @@ def _log_plan(
         sampler.batch_size * trainer.batches_per_step * processes,
     )
     device = trainer.state.device
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     logger.info(
         "measured here (%s): %.3f s to read a batch, %.3f s to train on it, %.3f s to reconstruct a slice; peak memory "
         "%.2f GB with the largest slices",
-        kind,
+        device_name(device),
         plan.seconds_read,
         plan.seconds_step,
         plan.seconds_validate,
@@ -198,15 +207,29 @@ def _log_plan(
     whole = plan.epochs * plan.seconds_epoch + validations * plan.seconds_validation
     logger.info(
         "estimate: %s per epoch, %s per validation (metrics not counted), %s in all%s",
-        _duration(plan.seconds_epoch),
-        _duration(plan.seconds_validation),
-        _duration(whole),
+        shown_duration(plan.seconds_epoch),
+        shown_duration(plan.seconds_validation),
+        shown_duration(whole),
         "; reading is slower than training, so raise --num_workers" if slow_reading else "",
     )
     logger.info("nothing was written; run the same command without --dry_run to train")
 
 
-def _duration(seconds: float) -> str:
+def device_name(device: torch.device) -> str:
+    """Name of a GPU, or how many threads the CPU works with.
+
+    Args:
+        device: the device.
+    """
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+
+
+def shown_duration(seconds: float) -> str:
+    """A time in seconds, minutes or hours.
+
+    Args:
+        seconds: the time.
+    """
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

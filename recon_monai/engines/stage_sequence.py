@@ -22,7 +22,7 @@ from recon_monai.engines.staged_run import Stage, StagedRun, selected_stages
 
 __all__ = ["StageSequence"]
 
-_KEYS = {"name", "files", "options"}
+_KEYS = {"name", "files", "options", "release"}
 _RESULTS = ("model.pt", "model.json")
 
 logger = logging.getLogger(__name__)
@@ -41,8 +41,9 @@ class StageSequence(StagedRun):
         output_dir: the run's folder; a stage's one is below it.
         sequence: the stages in their order, each with a ``name`` and, as needed, ``files`` (overlays in the bundle's
             ``configs``) and ``options`` (values by id), like
-            ``{"name": "grow", "files": ["grow.json"], "options": {"max_epochs": 20}}``. Options that are typed for the
-            whole run hold for every stage, except what its files and options set.
+            ``{"name": "grow", "files": ["grow.json"], "options": {"max_epochs": 20}}``; and ``release``, the name
+            under which ``recon-monai release`` ships its weights beside those of the last stage. Options that are typed
+            for the whole run hold for every stage, except what its files and options set.
         stages: ``"all"``, or a list of names: what this run may train. Others must be finished already.
         weights: files to use for stages in place of training them, by their names; the last one has none. Nothing but
             their sizes is checked.

@@ -37,6 +37,7 @@ _SEPARATOR = "::"
 # handlers that write or show, and change nothing that is trained
 _ONLOOKERS = frozenset(
     {
+        "AdversarialCurves",
         "AugmentationRecord",
         "ConfusionReport",
         "CurveWriter",
@@ -47,6 +48,7 @@ _ONLOOKERS = frozenset(
         "TensorBoardStatsHandler",
         "TrainingCheckpoint",
         "TrainingProgress",
+        "VolumePanels",
     }
 )
 

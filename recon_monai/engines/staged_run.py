@@ -90,6 +90,7 @@ class StagedRun:
         self._files = config_files
         self._weights: dict[str, str] = {}
         self._settings: dict[str, dict[str, Any]] = {}
+        self._began = False
         replaceable = self._replaceable()
         unknown = sorted(set(self.given) - set(replaceable))
         if unknown:
@@ -104,11 +105,15 @@ class StagedRun:
 
     def _train_stages(self, names: Sequence[str], total: int) -> None:
         """Train those that are not finished, as the first of `total`."""
-        for position, name in enumerate(names, start=1):
-            logger.info("stage %d of %d: %s", position, total, name)
-            if self._finished(name) is None:
-                self._train(name)
-            distributed.wait()
+        try:
+            for position, name in enumerate(names, start=1):
+                logger.info("stage %d of %d: %s", position, total, name)
+                if self._finished(name) is None:
+                    self._train(name)
+                distributed.wait()
+        except BaseException:
+            self._unmark()
+            raise
 
     def _missing(self, name: str, needs: str) -> str:
         """What to do about a stage that is not finished, but needed."""
@@ -126,6 +131,7 @@ class StagedRun:
                 f"{self.folder} holds a run already; go on with it by --resume True, choose another --run_name, or "
                 "give --overwrite True to replace it"
             )
+        self._began = not marker.exists()
         self._mark(finished=False)
 
     def _mark(self, finished: bool) -> None:
@@ -134,6 +140,17 @@ class StagedRun:
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic_path(self.folder / STAGES) as temporary:
                 temporary.write_text(json.dumps({"stages": self.selected, "finished": finished}, indent=2) + "\n")
+
+    def _unmark(self) -> None:
+        """Where this run began, and was refused before a stage left anything to go on from, it may begin anew."""
+        folders = [self.folder / name for name in self.stages]
+        left = (folder / name for folder in folders for name in (RUN_STATE, FINISHED))
+        if not (self._began and distributed.is_main()) or self.dry_run or any(file.exists() for file in left):
+            return
+        (self.folder / STAGES).unlink(missing_ok=True)
+        for folder in (*folders, self.folder):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     def _finished(self, name: str) -> str | None:
         """The weights of a stage that is finished with the same settings and data; found, and named, once."""

@@ -67,7 +67,7 @@ class SuperResolver:
             without record.
         inferer: runs the network over a volume; None for ``SeamlessInferer`` with a progress bar.
         interpolation: to the new grid: ``"fourier"``, ``"linear"`` or ``"cubic"``. None takes that of the training's
-            record, else ``"cubic"``.
+            record, else ``"fourier"``, the zero-filling that generators are commonly trained on.
         scale: see ``ScaleToReferenced``; as in training.
         percentile: see ``ScaleToReferenced``.
         outside: what to do with volumes whose spacing, resolution or contrast was never trained: ``"refuse"`` or
@@ -97,7 +97,7 @@ class SuperResolver:
         self.weights = None if weights is None else Path(weights)
         self.domain = None if weights is None else read_domain(weights)
         self.inferer = SeamlessInferer(network_device=self.device, progress=True) if inferer is None else inferer
-        self.interpolation: Interpolation = interpolation or (self.domain or {}).get("interpolation", "cubic")
+        self.interpolation: Interpolation = interpolation or (self.domain or {}).get("interpolation") or "fourier"
         if self.interpolation not in ("fourier", "linear", "cubic"):
             raise ValueError(f"interpolation is {self.interpolation!r}, expected 'fourier', 'linear' or 'cubic'")
         self.scaling = ScaleToReferenced(["image"], reference="image", scale=scale, percentile=percentile)
@@ -106,7 +106,7 @@ class SuperResolver:
 
     def run(
         self,
-        inputs: str | Path | Sequence[str | Path],
+        inputs: str | Path | Sequence[str | Path | VolumeInput],
         output_dir: str | Path,
         *,
         target_spacing: float | Sequence[float] | None = None,
@@ -121,13 +121,14 @@ class SuperResolver:
         A volume that cannot be used does not keep the others from being done.
 
         Args:
-            inputs: NIfTI files, folders of them, DICOM files and folders of series, or patterns.
+            inputs: NIfTI files, folders of them, DICOM files and folders of series, or patterns; or what
+                ``recon_monai.data.find_inputs`` found.
             output_dir: folder of the results; made when needed.
             target_spacing: voxel size of the output in mm, exactly; one number or one per axis of the file.
             factor: or how many times finer the grid becomes, over exactly the same field of view.
             contrast: of all inputs, such as ``"T1"``; None reads it from file names and series' descriptions.
-            frame: which volume of 4-D files, or image of each position of a DICOM series.
-            series: regular expression that the description of a DICOM series has to match.
+            frame: which volume of 4-D files, or image of each position of a DICOM series; not for found inputs.
+            series: regular expression that the description of a DICOM series has to match; not for found inputs.
             overwrite: replace results that are there.
 
         Returns:
@@ -139,7 +140,7 @@ class SuperResolver:
         """
         _one_of("target_spacing", target_spacing, "factor", factor)
         done, problems = [], []
-        for source in find_inputs(inputs, frame=frame, series=series):
+        for source in _sources(inputs, frame, series):
             try:
                 files = self._files(source, Path(output_dir), overwrite)
                 done.append(self._one(source, files, target_spacing, factor, contrast))
@@ -288,6 +289,15 @@ class SuperResolver:
             "warnings": list(warnings),
             "versions": {"recon-monai": __version__, **{name: version(name) for name in ("torch", "monai")}},
         }
+
+
+def _sources(
+    inputs: str | Path | Sequence[str | Path | VolumeInput], frame: int | None, series: str | None
+) -> list[VolumeInput]:
+    entries = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    found = [entry for entry in entries if isinstance(entry, VolumeInput)]
+    named = [entry for entry in entries if not isinstance(entry, VolumeInput)]
+    return [*found, *(find_inputs(named, frame=frame, series=series) if named or not found else [])]
 
 
 def output_grid(

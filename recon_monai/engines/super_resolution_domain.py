@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ def super_resolution_domain(
     factors: Iterable[Sequence[float]],
     contrasts: Iterable[str],
     recipes: Iterable[str] = (),
-    interpolation: str = "cubic",
+    interpolation: str = "fourier",
 ) -> dict[str, Any]:
     """Describe a training set for super-resolution; written beside the weights as ``model.json``.
 
@@ -36,16 +37,16 @@ def super_resolution_domain(
     Returns:
         ``spacings`` (smallest and largest voxel side in mm), ``factors`` (the triples, sorted within and once each:
         which axis is coarse depends on how a volume is stored), ``contrasts`` and ``recipes`` (numbers of each), and
-        ``interpolation``.
+        ``interpolation``. Without a known factor ``factors`` is empty, and resolutions are not compared later.
 
     Raises:
-        ValueError: without a spacing or a known factor.
+        ValueError: without a spacing.
     """
     sides = [float(side) for spacing in spacings for side in spacing]
     triples = {tuple(sorted((round(float(one), 3) for one in factor), reverse=True)) for factor in factors}
     known = sorted(triple for triple in triples if all(one == one for one in triple))
-    if not sides or not known:
-        raise ValueError("a domain needs the voxel sizes of volumes and known factors of their low resolution")
+    if not sides:
+        raise ValueError("a domain needs the voxel sizes of volumes, and there are none")
     return {
         "spacings": [round(min(sides), 4), round(max(sides), 4)],
         "factors": [list(triple) for triple in known],
@@ -87,7 +88,8 @@ def differences_from_training(
     Args:
         record: of `super_resolution_domain`.
         spacing: of the output in mm.
-        factor: by how much the resolution of the input is coarser than that, along each axis.
+        factor: by how much the resolution of the input is coarser than that, along each axis; NaN if unknown, which is
+            no difference.
         contrast: of the volume; None if unknown, which is no difference.
 
     Returns:
@@ -102,20 +104,24 @@ def _differences(
     smallest, largest = record["spacings"]
     if min(spacing) * _TOLERANCE < smallest or max(spacing) > largest * _TOLERANCE:
         yield (f"voxels of {_by(spacing)} mm were never trained (trained: sides of {smallest:g} to {largest:g} mm)")
-    trained = [sorted(triple, reverse=True) for triple in record["factors"]]
-    most = max(triple[0] for triple in trained)
+    if record["factors"] and not any(math.isnan(one) for one in factor):
+        yield from _differences_of_resolution(record["factors"], factor)
+    known = [name for name in record["contrasts"] if name != "unknown"]
+    if contrast is not None and known and contrast not in known:
+        yield f"the contrast {contrast} was never trained (trained: {', '.join(known)})"
+
+
+def _differences_of_resolution(factors: Sequence[Sequence[float]], factor: Sequence[float]) -> Iterator[str]:
+    most = max(max(triple) for triple in factors)
     if max(factor) > most * _TOLERANCE:
         yield f"an input {max(factor):.3g} times coarser than the output was never trained (trained: up to {most:g})"
     coarse = _count(factor)
-    numbers = sorted({_count(triple) for triple in trained})
+    numbers = sorted({_count(triple) for triple in factors})
     if coarse not in numbers:
         yield (
             f"an input that is coarser along {coarse} axes ({_by(factor)}) was never trained (trained: "
             f"{' or '.join(map(str, numbers))})"
         )
-    known = [name for name in record["contrasts"] if name != "unknown"]
-    if contrast is not None and known and contrast not in known:
-        yield f"the contrast {contrast} was never trained (trained: {', '.join(known)})"
 
 
 def _count(factor: Sequence[float]) -> int:

@@ -24,8 +24,8 @@ def unused_options(files: Sequence[Path], options: Mapping[str, Any]) -> list[st
     These are plain values (no component, expression or reference) at the top of the configuration, or entries of a
     table of such values there, that nothing refers to by ``@`` or ``%``. The configuration of a stage before the
     student's, or of one that the id ``sequence`` lists, does not hide what the whole training refers to, so that a
-    stage takes the options of the whole; and what only stages before the student's use counts as used where the command
-    trains them.
+    stage takes the options of the whole; what overlays of the sequence refer to counts as used, and what only stages
+    before the student's use does where the command trains them.
 
     Args:
         files: the configuration files of a command.
@@ -37,7 +37,8 @@ def unused_options(files: Sequence[Path], options: Mapping[str, Any]) -> list[st
     of_stages = {*STAGE_FILES.values(), *_listed(_merged(files).get("sequence"))}
     whole = [file for file in files if file.name not in of_stages]
     merged = _merged(whole)
-    referred = _referred([merged, _merged(files), list(options.values())])
+    in_sequence = _overlays(whole, _listed(merged.get("sequence")))
+    referred = _referred([merged, _merged(files), list(options.values()), in_sequence])
     in_single_files = {name for file in whole for name in _referred(ConfigParser.load_config_file(str(file)))}
     stages = _stage_files(whole, {**merged, **options})
     found = []
@@ -75,6 +76,13 @@ def _listed(sequence: Any) -> set[str]:
     if not isinstance(sequence, list):
         return set()
     return {Path(file).name for stage in sequence if isinstance(stage, Mapping) for file in stage.get("files") or ()}
+
+
+def _overlays(files: Iterable[Path], names: Iterable[str]) -> list[Any]:
+    """Content of the overlays of a sequence, which lie beside the configuration."""
+    folders = list(dict.fromkeys(file.parent for file in files))
+    found = (next((folder / name for folder in folders if (folder / name).is_file()), None) for name in names)
+    return [ConfigParser.load_config_file(str(file)) for file in found if file is not None]
 
 
 def _stage_files(files: Iterable[Path], content: Mapping[str, Any]) -> list[Path] | None:

@@ -104,7 +104,7 @@ class InterpolationBaselinesd(Transform):
         key: the low-resolution image ``(1, D, H, W)`` on the high-resolution grid.
         target: keys of the high-resolution volume on the same scale; the first one that an item has counts.
         factor: key of the three numbers that say how many times coarser the image is.
-        methods: names of methods, which become the keys of the images.
+        methods: names of methods, which become the keys of the images; none leaves items as they are.
         recipes: by name, where they are not those of ``LOW_RESOLUTION_RECIPES``: the ``recipes`` of the
             ``SimulateLowResolutiond``.
 
@@ -147,6 +147,8 @@ class InterpolationBaselinesd(Transform):
             if key not in data:
                 raise KeyError(f"baselines need {key!r}, this item has {sorted(map(str, data))}")
         item: dict[Hashable, Any] = dict(data)
+        if not self.methods:
+            return item
         try:
             item.update(self._scanned_again(data) or self._sampled(data))
         except ValueError as error:

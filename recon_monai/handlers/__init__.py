@@ -22,7 +22,9 @@ from recon_monai.handlers.reconstruction_saver import ReconstructionSaver
 from recon_monai.handlers.record import RunRecord
 from recon_monai.handlers.stop_signals import Interrupted, StopSignals
 from recon_monai.handlers.validation import FinalValidation, InitialValidation, validation_due
+from recon_monai.handlers.volume_domain_check import VolumeDomainCheck
 from recon_monai.handlers.volume_metrics import VolumeMetrics
+from recon_monai.handlers.volume_panels import VolumePanels
 from recon_monai.handlers.volumes import CollectedVolume, MeasuringHandler, VolumeCollector, VolumeHandler, VolumeKey
 from recon_monai.handlers.whole_volumes import SuperResolutionMetrics, WholeVolumeHandler
 
@@ -53,9 +55,11 @@ __all__ = [
     "TrainingCheckpoint",
     "TrainingProgress",
     "VolumeCollector",
+    "VolumeDomainCheck",
     "VolumeHandler",
     "VolumeKey",
     "VolumeMetrics",
+    "VolumePanels",
     "WholeVolumeHandler",
     "validation_due",
 ]

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from recon_monai import distributed
-from recon_monai.data import SliceBatchSampler, atomic_path
+from recon_monai.data import SliceBatchSampler, VolumeBatchSampler, atomic_path
 from recon_monai.engines.runs import RUN_STATE
 from recon_monai.engines.trainer import ReconstructionTrainer
 from recon_monai.handlers.stop_signals import Interrupted, StopSignals
@@ -30,7 +30,8 @@ __all__ = ["TrainingCheckpoint"]
 _FORMAT = 1
 _COSINE = ("t_total", "warmup_steps", "cycles", "end_lr", "warmup_multiplier")
 _PLATEAU = ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "min_lrs", "default_min_lr", "eps")
-_SCHEDULE = (*_COSINE, *_PLATEAU)
+_ANNEALING = ("T_max", "eta_min")  # of PyTorch's own cosine
+_SCHEDULE = (*_COSINE, *_PLATEAU, *_ANNEALING)
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class TrainingCheckpoint:
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
         lr_scheduler: Any,
-        sampler: SliceBatchSampler,
+        sampler: SliceBatchSampler | VolumeBatchSampler,
         evaluator: Evaluator,
         val_interval: int = 1,
         resume: bool | str = False,

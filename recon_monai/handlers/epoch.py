@@ -6,7 +6,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
-from recon_monai.data import SliceBatchSampler
+from recon_monai.data import SliceBatchSampler, VolumeBatchSampler
 from recon_monai.transforms import set_epoch
 
 __all__ = ["EpochNotifier"]
@@ -20,7 +20,7 @@ class EpochNotifier:
         sampler: a sampler with an ``epoch``, if the order depends on it.
     """
 
-    def __init__(self, dataset: Any, sampler: SliceBatchSampler | None = None) -> None:
+    def __init__(self, dataset: Any, sampler: SliceBatchSampler | VolumeBatchSampler | None = None) -> None:
         self.dataset = dataset
         self.sampler = sampler
 

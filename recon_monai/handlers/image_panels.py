@@ -20,7 +20,7 @@ from recon_monai.metrics import psnr, ssim
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-__all__ = ["ImagePanels"]
+__all__ = ["ImagePanels", "save_picture"]
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class ImagePanels:
         stem = Path(str(item["file"])).stem
         if self.output_dir is not None:
             suffix = "" if acceleration is None else f"_{acceleration:g}x"
-            _save(self.output_dir / f"{stem}{suffix}_slice{int(item['slice']):03d}.png", picture)
+            save_picture(self.output_dir / f"{stem}{suffix}_slice{int(item['slice']):03d}.png", picture)
         writer = self._tensorboard()
         if writer is not None:
             tag = f"{self.tag}/{group_name(item, self.group_by)}/{stem}"
@@ -141,7 +141,7 @@ class ImagePanels:
         if not panels:
             return
         if self.output_dir is not None and distributed.is_main():
-            _save(self.output_dir / "contact_sheet.png", contact_sheet(panels))
+            save_picture(self.output_dir / "contact_sheet.png", contact_sheet(panels))
             logger.info("%d panels in %s", len(panels), self.output_dir.resolve())
         if self._writer is not None:
             self._writer.flush()
@@ -154,7 +154,13 @@ class ImagePanels:
         return self._writer
 
 
-def _save(path: Path, picture: np.ndarray) -> None:
+def save_picture(path: Path, picture: np.ndarray) -> None:
+    """Write a picture as a file, complete or not at all.
+
+    Args:
+        path: the file; its suffix decides the format.
+        picture: uint8 RGB ``(height, width, 3)``.
+    """
     from PIL import Image  # only pictures need it
 
     with atomic_path(path) as temporary:

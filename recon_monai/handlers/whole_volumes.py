@@ -21,6 +21,7 @@ from recon_monai.metrics import quality_3d
 __all__ = ["SuperResolutionMetrics", "WholeVolumeHandler"]
 
 _FIELDS = ("file", "subject", "recipe")
+_PLACE = ("subject", "file", "recipe")
 _METRICS = ("ssim", "psnr", "nrmse", "sharpness")
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,10 @@ class WholeVolumeHandler(ABC):
                 self.rows.append({**fields, "image": name, **quality})
 
     def _finish(self, engine: Engine) -> None:
-        self.rows = merge_rows(distributed.gather(self.rows), keys=("subject", "file", "recipe", "image"))
+        rows = merge_rows(distributed.gather(self.rows), keys=("subject", "file", "recipe", "image"))
+        if distributed.world_size() > 1:  # images as they were asked for, as in one process
+            rows.sort(key=lambda row: (*(row[name] for name in _PLACE), self.images.index(row["image"])))
+        self.rows = rows
         if not self.rows:
             raise ValueError(f"{type(self).__name__}: no volume was seen; give the engine at least one with a target")
         self.finish(engine)

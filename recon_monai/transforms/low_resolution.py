@@ -60,8 +60,9 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
     """Make the low-resolution input of a high-resolution volume, on the same grid, by a recipe drawn for each volume.
 
     All draws come from a generator keyed by (seed, epoch, file), never from a global one, and are written into the item
-    under the names of `LowResolutionDraws`, beside ``factor`` and ``spacing`` (float32, ``(3,)``). Items that bring
-    their own low resolution pass as they are, with the recipe ``"measured"``.
+    under the names of `LowResolutionDraws`, beside ``factor`` and ``spacing`` (float32, ``(3,)``). Items with a
+    ``visit`` (see ``recon_monai.data.VolumeVisit``) draw by that instead of the epoch; items with a ``recipe`` get that
+    one. Items that bring their own low resolution pass as they are, with the recipe ``"measured"``.
 
     Goes after `ScaleToReferenced`, so that noise is relative to the robust maximum, and before `RandomPatchd`: a
     resolution in k-space is one of the whole volume. MONAI's caching data sets stop in front of it.
@@ -76,6 +77,9 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
             voxels, the last if they are equal).
         noise: standard deviation of the noise; a number, or lowest and highest of a log-uniform draw.
         noise_probability: of adding noise at all.
+        interpolation: how coarse samples come to the fine grid, for every recipe that has coarse samples; a network
+            that is to be used with one interpolation is trained with that one alone. None draws among those of the
+            recipe. Recipes that set others themselves are refused.
         seed: the run's seed.
 
     Raises:
@@ -91,6 +95,7 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
         slice_axis: int | Literal["random", "coarsest"] = "random",
         noise: float | Sequence[float] = 0.0,
         noise_probability: float = 1.0,
+        interpolation: InterpolationMethod | None = None,
         seed: int = 0,
     ) -> None:
         EpochAware.__init__(self)
@@ -101,6 +106,12 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
         self.key = keys
         self.output = output
         self.recipes, self.probabilities = _parse_recipes(DEFAULT_MIXTURE if recipes is None else recipes)
+        if interpolation not in (None, *get_args(InterpolationMethod)):
+            known = ", ".join(get_args(InterpolationMethod))
+            raise ValueError(f"interpolation is {interpolation!r}, expected one of {known}, or None")
+        if interpolation is not None:
+            _check_own_interpolations(recipes, interpolation)
+            self.recipes = {name: _interpolated(recipe, interpolation) for name, recipe in self.recipes.items()}
         self.slice_axis = slice_axis
         self.noise = _noise_range(noise)
         self.noise_probability = noise_probability
@@ -112,33 +123,43 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
         spacing = spacing_of(item, self.key)
         item["spacing"] = torch.tensor(spacing, dtype=torch.float32)
         if self.output in item:
+            checked_volume(item, self.output)
             draws = LowResolutionDraws()
             item.setdefault("factor", torch.full((3,), math.nan))
         else:
-            draws = self.draw(file_of(item), spacing)
+            draws = self.draw(file_of(item), spacing, visit=item.get("visit"), recipe=item.get("recipe"))
             item[self.output], item["factor"] = self.apply(item, spacing, draws)
         item.update(dataclasses.asdict(draws))
         return item
 
-    def draw(self, file: str, spacing: Sequence[float]) -> LowResolutionDraws:
+    def draw(
+        self, file: str, spacing: Sequence[float], *, visit: int | None = None, recipe: str | None = None
+    ) -> LowResolutionDraws:
         """Draw for one volume.
 
         Args:
             file: its name.
             spacing: its voxel sizes in mm.
+            visit: which draw of many; None for the epoch.
+            recipe: name of one that is not to be drawn.
 
         Returns:
             The draws.
+
+        Raises:
+            ValueError: if the recipe is unknown.
         """
-        generator = keyed_generator("low_resolution", self.seed, self.epoch, file)
+        generator = keyed_generator("low_resolution", self.seed, self.epoch if visit is None else int(visit), file)
         chance = torch.rand(6, generator=generator, dtype=torch.float64).tolist()
         noise_seed = int(torch.randint(2**62, (), generator=generator))
         reached = torch.tensor(self.probabilities, dtype=torch.float64).cumsum(0)
         passed = int((reached <= chance[0] * float(reached[-1])).sum())
-        name = list(self.recipes)[min(passed, len(self.recipes) - 1)]
-        recipe = self.recipes[name]
-        ways = recipe.interpolations
-        alpha = (chance[3] if recipe.alpha is None else recipe.alpha) if recipe.mode == "mixed" else 0.0
+        name = list(self.recipes)[min(passed, len(self.recipes) - 1)] if recipe is None else recipe
+        if name not in self.recipes:
+            raise ValueError(f"{file}: the recipe {name!r} is none of {', '.join(self.recipes)}; add it to the recipes")
+        chosen = self.recipes[name]
+        ways = chosen.interpolations
+        alpha = (chance[3] if chosen.alpha is None else chosen.alpha) if chosen.mode == "mixed" else 0.0
         level = 0.0
         if self.noise[1] > 0 and chance[4] < self.noise_probability:
             level = self.noise[0] * (self.noise[1] / self.noise[0]) ** chance[5]
@@ -211,6 +232,23 @@ def _parse_recipes(
     if not any(probabilities):
         raise ValueError(f"recipes are {dict(entries)}, expected at least one with a positive probability")
     return recipes, probabilities
+
+
+def _check_own_interpolations(recipes: Any, interpolation: InterpolationMethod) -> None:
+    """What is asked of a single recipe is not to be overruled without a word."""
+    for name, settings in recipes.items() if isinstance(recipes, Mapping) else ():
+        own = settings.get("interpolations", [interpolation]) if isinstance(settings, Mapping) else [interpolation]
+        if list(own) != [interpolation]:
+            raise ValueError(
+                f"the recipe {name!r} has interpolations {list(own)}, and {interpolation!r} is the one for all "
+                "recipes; leave them out, or set the interpolation to None"
+            )
+
+
+def _interpolated(recipe: LowResolutionRecipe, interpolation: InterpolationMethod) -> LowResolutionRecipe:
+    if recipe.mode in ("gaussian", "mixed"):
+        return recipe  # never leaves the fine grid
+    return dataclasses.replace(recipe, interpolations=(interpolation,))
 
 
 def _noise_range(noise: float | Sequence[float]) -> tuple[float, float]:

@@ -25,9 +25,9 @@ class RandomPatchd(EpochAware, MapTransform, MultiSampleTrait, RandomizableTrait
 
     A share of the patches has a voxel of the foreground in its middle (or, where that lies too close to the edge, as
     near to it as the volume allows); the others lie anywhere. Every patch has a generator of its own, keyed by (seed,
-    epoch, file, number of the patch), which MONAI's ``RandCropByPosNegLabeld`` and ``RandWeightedCropd`` do not offer:
-    they draw all patches from one state, so that a patch would depend on how many are cut. Cropping and padding are
-    MONAI's and keep the affine right.
+    epoch, file, number of the patch), with the item's ``visit`` in place of the epoch where it has one. MONAI's
+    ``RandCropByPosNegLabeld`` and ``RandWeightedCropd`` do not offer that: they draw all patches from one state, so
+    that a patch would depend on how many are cut. Cropping and padding are MONAI's and keep the affine right.
 
     Volumes smaller than a patch are padded with zeros on both sides, which is said once for each file. Returns a list
     of items, as MONAI's transforms of several samples do (``list_data_collate`` makes one batch of them); each has
@@ -87,7 +87,7 @@ class RandomPatchd(EpochAware, MapTransform, MultiSampleTrait, RandomizableTrait
         inside = torch.nonzero((reference > self.threshold).flatten()).squeeze(1)
         cut = []
         for number in range(self.patches):
-            start = self._start(file, number, reference.shape, inside)
+            start = self._start((int(item.get("visit", self.epoch)), file, number), reference.shape, inside)
             crop = SpatialCrop(roi_start=start, roi_end=[s + n for s, n in zip(start, self.patch_size, strict=True)])
             patch = {**item, "patch": number, "patch_start": torch.tensor(start)}
             for key in self.key_iterator(item):
@@ -120,9 +120,9 @@ class RandomPatchd(EpochAware, MapTransform, MultiSampleTrait, RandomizableTrait
         for key in self.key_iterator(item):
             item[key] = pad(item[key])
 
-    def _start(self, file: str, number: int, shape: Sequence[int], inside: torch.Tensor) -> list[int]:
+    def _start(self, key: tuple[int, str, int], shape: Sequence[int], inside: torch.Tensor) -> list[int]:
         """First voxel of a patch."""
-        generator = keyed_generator("patch", self.seed, self.epoch, file, number)
+        generator = keyed_generator("patch", self.seed, *key)
         chance = torch.rand(5, generator=generator, dtype=torch.float64).tolist()
         free = [size - wanted for size, wanted in zip(shape, self.patch_size, strict=True)]
         if chance[0] < self.foreground and len(inside):

@@ -43,7 +43,8 @@ def checked_volume(item: Mapping[Hashable, Any], key: Hashable) -> torch.Tensor:
         Float tensor ``(C, D, H, W)``, sharing memory.
 
     Raises:
-        ValueError: if there is none, or it is no real volume with one channel dimension, or holds NaN or infinity.
+        ValueError: if there is none, or it is no real volume with one channel dimension, has no voxels, or holds NaN or
+            infinity.
     """
     if key not in item:
         raise ValueError(f"{file_of(item)}: there is no {key!r} in the item, expected one of {sorted(map(str, item))}")
@@ -52,6 +53,11 @@ def checked_volume(item: Mapping[Hashable, Any], key: Hashable) -> torch.Tensor:
         found = f"{volume.dtype} of shape {tuple(volume.shape)}" if isinstance(volume, torch.Tensor) else type(volume)
         raise ValueError(
             f"{file_of(item)}: {key!r} is {found}, expected a real tensor (C, D, H, W); load it with a channel"
+        )
+    if volume.numel() == 0:
+        raise ValueError(
+            f"{file_of(item)}: {key!r} is of shape {tuple(volume.shape)}, expected voxels; if it was cropped to its "
+            "foreground, all of it is as dark as air on this intensity scale: correct --scale, or leave the file out"
         )
     plain = volume.as_tensor() if isinstance(volume, MetaTensor) else volume
     # the sum is finite unless a value is not, and costs a fraction of looking at each

@@ -9,6 +9,8 @@ import pytest
 import torch
 from bundle_tools import ROOT, run_bundle, student_alone
 from dircn_tools import CONFIGS, TINY_DIRCN
+from mdcsrn_tools import CONFIGS as MDCSRN_CONFIGS
+from mdcsrn_tools import TINY_TRAINING, write_head
 
 from recon_monai.data import write_fastmri_h5, write_split
 from recon_monai.data.header import AcquisitionHeader
@@ -69,3 +71,20 @@ def trained_dircn(checkout, tiny_data) -> Path:
     printed = run_bundle("training", f"{CONFIGS}/train.json", checkout, options)
     assert str(tiny_data) in printed, "the log must say which data it uses"
     return checkout / "bundles" / "weighted_dircn" / "eval" / "tiny"
+
+
+@pytest.fixture(scope="session")
+def tiny_volumes(tmp_path_factory) -> Path:
+    """Four subjects of one volume each: two for training, one for validation, one for the test."""
+    folder = tmp_path_factory.mktemp("tiny_volumes")
+    for number in range(4):
+        write_head(folder / f"sub-{number}_T1w.nii.gz", number)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_mdcsrn(checkout, tiny_volumes) -> Path:
+    """A run of both stages of the bundle mdcsrn_wgan_gp from the repository's root, made small."""
+    options = {**TINY_TRAINING, "dataset_dir": tiny_volumes, "run_name": "tiny"}
+    run_bundle("training", f"{MDCSRN_CONFIGS}/train.json", checkout, options)
+    return checkout / "bundles" / "mdcsrn_wgan_gp" / "eval" / "tiny"

@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser
 BUNDLES = Path(__file__).parents[2] / "bundles"
 NAMES = sorted(folder.name for folder in BUNDLES.iterdir() if (folder / "configs").is_dir())
 WORKFLOWS = ("train", "evaluate", "inference")
+RECONSTRUCTION = ("universal_varnet", "weighted_dircn")
 
 
 def configuration(bundle: str, name: str) -> dict:
@@ -46,7 +47,7 @@ def merged(bundle: str, *names: str) -> ConfigParser:
 
 
 def test_there_are_bundles():
-    assert {"universal_varnet", "weighted_dircn"} <= set(NAMES)
+    assert set(NAMES) == {*RECONSTRUCTION, "mdcsrn_wgan_gp"}
 
 
 @pytest.mark.parametrize("bundle", NAMES)
@@ -166,16 +167,16 @@ def test_training_names_transforms_trainer_handlers_and_metrics(bundle):
     (rate,) = {"LrScheduleHandler", "recon_monai.handlers.PlateauLearningRate"} & set(handlers)
     assert handlers.index(rate) < handlers.index("recon_monai.handlers.TrainingCheckpoint")
     assert handlers.index("recon_monai.handlers.TrainingCheckpoint") < handlers.index("ValidationHandler")
-    metrics = targets(validate["key_metric"])
-    assert {f"recon_monai.metrics.{name}" for name in ("ssim", "psnr", "nmse", "foreground_ssim")} <= set(metrics)
-    assert content["loss_function"]["_target_"].startswith("recon_monai.losses.")
     # frozen parts are none of the optimizer's
     assert content["optimizer"]["params"] == "$[p for p in @network.parameters() if p.requires_grad]"
 
 
-@pytest.mark.parametrize("bundle", NAMES)
+@pytest.mark.parametrize("bundle", RECONSTRUCTION)
 def test_recipe_values(bundle):
     content = configuration(bundle, "train")
+    metrics = targets(content["validate"]["key_metric"])
+    assert {f"recon_monai.metrics.{name}" for name in ("ssim", "psnr", "nmse", "foreground_ssim")} <= set(metrics)
+    assert content["loss_function"]["_target_"].startswith("recon_monai.losses.")
     assert content["learning_rate"] == 1e-3
     assert content["accelerations"] == [4, 8]
     assert content["center_fractions"] == [0.08, 0.04]
@@ -247,6 +248,90 @@ def test_an_overlay_of_weighted_dircn_changes_what_is_there(base, overlay):
             assert "recon_monai.handlers.PlateauLearningRate" in targets(parser[above])
 
 
+def test_mdcsrn_and_its_critic_are_spelled_out():
+    content = configuration("mdcsrn_wgan_gp", "train")
+    network, critic = content["network_def"], content["critic_def"]
+    assert network["_target_"] == "recon_monai.networks.MDCSRN"
+    sizes = ("blocks", "units", "growth", "first_channels")
+    assert [network[name] for name in sizes] == [4, 4, 16, 32]
+    assert (network["norm"], network["residual"]) == ("batch", True)
+    assert critic["_target_"] == "recon_monai.networks.MDCSRNCritic"
+    assert (critic["width"], critic["slope"], critic["norm"], critic["preset"]) == ("@critic_width", 0.2, "group", None)
+    parser = merged("mdcsrn_wgan_gp", "train")
+    counts = {"network_def": 411_648, "critic_def": 14_578_881}
+    for name, count in counts.items():
+        assert sum(p.numel() for p in parser.get_parsed_content(name).parameters()) == count
+    for preset, count in {"paper31m": 31_155_777, "slide17m": 17_628_929}.items():
+        parser = merged("mdcsrn_wgan_gp", "train")
+        parser["critic_def::preset"], parser["critic_def::norm"] = preset, "layer"
+        assert sum(p.numel() for p in parser.get_parsed_content("critic_def").parameters()) == count
+
+
+def test_the_losses_and_updates_of_mdcsrn():
+    content = configuration("mdcsrn_wgan_gp", "train")
+    trainer = content["train"]["trainer"]
+    assert trainer["_target_"] == "recon_monai.engines.WGANTrainer"
+    assert content["loss_function"]["_target_"] == "torch.nn.L1Loss"
+    assert content["adversarial_loss"]["_target_"] == "recon_monai.losses.WassersteinGPLoss"
+    assert (content["penalty_weight"], content["adversarial_weight"]) == (10.0, 1e-3)
+    assert content["constraint"] == "gradient_penalty"
+    options = ("critic_only_steps", "critic_steps", "extra_critic_every", "extra_critic_steps", "penalty_every")
+    assert [content[name] for name in options] == [10_000, 7, 500, 200, 1]
+    assert all(trainer[name] == f"@{name}" for name in options)
+    assert (content["pretrain_steps"], content["pretrain_learning_rate"]) == (250_000, 1e-4)
+    assert (content["generator_learning_rate"], content["critic_learning_rate"]) == (5e-6, 5e-6)
+    assert (content["betas"], content["critic_optimizer"]["betas"]) == ([0.9, 0.999], [0.0, 0.9])
+    assert [stage["name"] for stage in content["sequence"]] == ["pretrain", "adversarial"]
+    adversarial = configuration("mdcsrn_wgan_gp", "adversarial")
+    assert (adversarial["betas"], adversarial["train::trainer::pretrain_steps"]) == ([0.0, 0.9], 0)
+    slides = configuration("mdcsrn_wgan_gp", "slides")
+    assert (slides["pretrain_steps"], slides["adversarial_steps"]) == (250_000, 5_000)
+    assert (slides["batch_size"] * slides["patches_per_volume"], slides["patch_size"]) == (2, 64)
+    assert [stage.get("release") for stage in content["sequence"]] == ["pretrained", None]
+    assert configuration("mdcsrn_wgan_gp", "weight_clipping")["constraint"] == "weight_clipping"
+
+
+def test_low_resolution_of_mdcsrn():
+    """The same recipes everywhere, drawn anew in training and by the name of the file elsewhere."""
+    train, evaluate = (configuration("mdcsrn_wgan_gp", name) for name in ("train", "evaluate"))
+    assert train["recipes"] == evaluate["recipes"]
+    assert list(train["recipes"]) == ["inplane2", "isotropic2", "thick3mm", "thick4mm", "thick5mm", "thick6mm"]
+    assert sum(recipe["probability"] for recipe in train["recipes"].values()) == pytest.approx(1)
+    simulate = "recon_monai.transforms.SimulateLowResolutiond"
+    seeds = [part["low_resolution"]["seed"] for part in (train["train"], train["validate"], evaluate)]
+    assert seeds == ["@seed", 0, 0]
+    assert {part["low_resolution"]["_target_"] for part in (train["train"], train["validate"], evaluate)} == {simulate}
+    steps = targets(train["train"]["preprocessing"])
+    # one scale before noise, one resolution of the whole volume before patches
+    assert [name.rpartition(".")[2] for name in steps] == ["Compose", "ScaleToReferenced", "RandomPatchd"]
+    assert train["train"]["preprocessing"]["transforms"][1:3] == ["@crop", "@train::low_resolution"]
+    assert train["validate"]["preprocessing"]["transforms"][1:] == ["@crop", "@validate::low_resolution"]
+    assert "Crop" not in json.dumps(evaluate), "tables are of whole volumes"
+    assert set(train["val_recipes"]) <= set(train["recipes"])
+    assert targets(evaluate["postprocessing"])[1] == "recon_monai.evaluation.InterpolationBaselinesd"
+    assert train["validate"]["inferer"]["_target_"] == "recon_monai.inferers.SeamlessInferer"
+
+
+MDCSRN_OVERLAYS = {
+    "train": ["adversarial", "multi_gpu_train", "pretrain", "slides", "small", "weight_clipping"],
+    "evaluate": ["margin_trim", "multi_gpu_evaluate", "slides", "small"],
+    "inference": ["margin_trim", "slides", "small"],
+}
+
+
+@pytest.mark.parametrize(
+    ("base", "overlay"), [(base, overlay) for base in MDCSRN_OVERLAYS for overlay in MDCSRN_OVERLAYS[base]]
+)
+def test_an_overlay_of_mdcsrn_changes_what_is_there(base, overlay):
+    parser = merged("mdcsrn_wgan_gp", base)
+    for name in configuration("mdcsrn_wgan_gp", overlay):
+        above, _, last = name.removeprefix("+").rpartition("::")
+        if above and last != "_disabled_":
+            assert name.removeprefix("+") in parser, name
+        elif above:
+            assert "LrScheduleHandler" in targets(parser[above])
+
+
 @pytest.mark.parametrize("bundle", NAMES)
 def test_ids_are_those_of_monai(bundle):
     train = configuration(bundle, "train")
@@ -282,3 +367,24 @@ def test_the_data_sheet_names_every_configuration(bundle):
         assert file.name in text or file.name == "metadata.json", file.name
     for path in re.findall(r"bundles/[\w/]+\.json", text):
         assert (BUNDLES.parent / path).is_file(), path
+
+
+def test_one_interpolation_of_mdcsrn_from_training_to_inference():
+    """Training and evaluation bring coarse samples to the grid alike; inference takes what the weights' record says."""
+    train, evaluate, inference = (configuration("mdcsrn_wgan_gp", name) for name in WORKFLOWS)
+    assert (train["interpolation"], evaluate["interpolation"], inference["interpolation"]) == ("fourier",) * 2 + (None,)
+    (checkpoint,) = [h for h in train["train"]["handlers"] if h["_target_"].endswith("TrainingCheckpoint")]
+    (check,) = [h for h in evaluate["handlers"] if isinstance(h, dict) and h["_target_"].endswith("VolumeDomainCheck")]
+    parts = [train["train"]["low_resolution"], train["validate"]["low_resolution"], evaluate["low_resolution"]]
+    parts += [train["train"]["dataset"], train["validate"]["dataset"], evaluate["dataset"]]
+    assert all(part["interpolation"] == "@interpolation" for part in (*parts, checkpoint["description"], check))
+    assert "interpolations" not in json.dumps([train, evaluate])
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS)
+def test_the_slides_network_adds_nothing_to_its_input(workflow):
+    """As in the paper; the same overlay fits training, evaluation and inference."""
+    network = merged("mdcsrn_wgan_gp", workflow, "slides").get_parsed_content("network_def")
+    assert not network.residual
+    assert sum(p.numel() for p in network.parameters()) == 411_648
+    assert merged("mdcsrn_wgan_gp", workflow).get_parsed_content("network_def").residual

@@ -45,8 +45,9 @@ def test_required_keys_and_schema(bundle):
 
 def test_tensor_formats(bundle):
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    data_format = metadata["network_data_format"]
-    entries = [*data_format["inputs"].values(), *data_format["outputs"].values()]
+    formats = [content for name, content in metadata.items() if name.endswith("_data_format")]
+    assert metadata["network_data_format"] in formats
+    entries = [one for part in formats for side in ("inputs", "outputs") for one in part[side].values()]
     assert entries
     for entry in entries:
         assert [key for key in TENSOR_KEYS if key not in entry] == []

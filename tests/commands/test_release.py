@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from recon_monai.cli import main
+from recon_monai.engines.stage_settings import weight_identity
 from recon_monai.networks import AnatomyClassifier, UniversalVarNet, VarNet
 
 SIZES = {"num_cascades": 1, "channels": 2, "sensitivity_channels": 2, "pools": 2}
@@ -120,6 +121,88 @@ def test_another_classifier(bundle: Path, run: Path, tmp_path: Path, caplog: pyt
     assert "anatomies=['heart', 'brain'], the network has anatomies=['brain', 'heart']" in failure(
         caplog, run, "--bundle", bundle, "--classifier", other, "--overwrite"
     )
+
+
+@pytest.fixture
+def staged(bundle: Path, run: Path, tmp_path: Path) -> Path:
+    """A run of two stages, the first of which the bundle ships too; weights differ, and so do records."""
+    content = json.loads((bundle / "configs" / "train.json").read_text())
+    content["sequence"] = [
+        {"name": "first", "files": ["first.json"], "release": "start"},
+        {"name": "second", "files": ["second.json"]},
+    ]
+    (bundle / "configs" / "train.json").write_text(json.dumps(content))
+    whole = tmp_path / "whole"
+    stages = {}
+    for number, name in enumerate(("first", "second")):
+        folder = whole / name
+        shutil.copytree(run, folder)
+        torch.manual_seed(number)
+        torch.save(UniversalVarNet(["brain", "heart"], **SIZES).state_dict(), folder / "model.pt")
+        record = json.loads((folder / "run.json").read_text())
+        record["command"][4] = f"['train.json', '{name}.json']"
+        (folder / "run.json").write_text(json.dumps(record))
+        (folder / "model.json").write_text(json.dumps({"of": name}))
+        stages[name] = {"weights": str(folder / "model.pt"), "content": weight_identity(folder / "model.pt")}
+    shutil.copy(whole / "second" / "model.pt", whole)
+    (whole / "finished.json").write_text(json.dumps({"epochs": 5, "stages": stages}))
+    return whole
+
+
+def shipped(bundle: Path) -> dict[str, tuple[bytes, str]]:
+    """Weights below models, and what their records say they are of."""
+    files = sorted((bundle / "models").glob("*.pt"))
+    return {file.stem: (weights(file), json.loads(file.with_suffix(".json").read_text())["of"]) for file in files}
+
+
+def weights(file: Path) -> bytes:
+    content = torch.load(file, weights_only=True)
+    return b"".join(value.numpy().tobytes() for value in content.values())
+
+
+def test_a_run_of_stages_releases_those_that_the_bundle_names(bundle: Path, staged: Path) -> None:
+    main(["release", str(staged), "--bundle", str(bundle)])
+    of = {name: (weights(staged / name / "model.pt"), name) for name in ("first", "second")}
+    assert shipped(bundle) == {"start": of["first"], "model": of["second"]}
+    record = json.loads((bundle / "models" / "start.json").read_text())
+    assert record["training"]["configurations"] == ["train.json", "first.json"]
+
+
+def test_one_stage_alone(bundle: Path, staged: Path, run: Path, caplog: pytest.LogCaptureFixture) -> None:
+    main(["release", str(staged), "--bundle", str(bundle), "--stage", "first"])
+    assert shipped(bundle) == {"start": (weights(staged / "first" / "model.pt"), "first")}
+    main(["release", str(staged), "--bundle", str(bundle), "--stage", "second"])
+    assert set(shipped(bundle)) == {"start", "model"}
+    # a run that is this stage, and one that is none
+    command = ["release", str(staged / "first"), "--bundle", str(bundle), "--stage", "first"]
+    assert "start.pt exist(s) already" in failure(caplog, *command[1:])
+    main([*command, "--overwrite"])
+    assert "was trained without first.json, so it is no stage first" in failure(
+        caplog, run, "--bundle", bundle, "--stage", "first", "--overwrite"
+    )
+    assert "--stage third: the bundle ships no such stage; stages it ships: first, second" in failure(
+        caplog, staged, "--bundle", bundle, "--stage", "third"
+    )
+    # a run that did not come to its second stage
+    (staged / "finished.json").unlink()
+    main(["release", str(staged), "--bundle", str(bundle), "--stage", "first", "--overwrite"])
+
+
+def test_stages_that_were_trained_elsewhere(bundle: Path, staged: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """They are found where they were, unless they were changed; then nothing at all is written."""
+    other = staged.with_name("other")
+    (staged / "first").rename(other)
+    finished = json.loads((staged / "finished.json").read_text())
+    finished["stages"]["first"]["weights"] = str(other / "model.pt")
+    (staged / "finished.json").write_text(json.dumps(finished))
+    main(["release", str(staged), "--bundle", str(bundle)])
+    assert shipped(bundle)["start"] == (weights(other / "model.pt"), "first")
+    before = shipped(bundle)
+    torch.save(UniversalVarNet(["brain", "heart"], **SIZES).state_dict(), other / "model.pt")
+    message = failure(caplog, staged, "--bundle", bundle, "--overwrite")
+    assert "used as its stage first" in message and "not there any more" in message
+    assert shipped(bundle) == before
+    main(["release", str(staged), "--bundle", str(bundle), "--stage", "second", "--overwrite"])
 
 
 def test_unfinished_runs_and_other_sizes_are_refused(bundle: Path, run: Path, caplog: pytest.LogCaptureFixture) -> None:

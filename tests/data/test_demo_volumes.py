@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from recon_monai.data import DemoVolumeRecipe, VolumeDataset, ensure_demo_volumes, load_volume
+from recon_monai.data import (
+    DemoVolumeRecipe,
+    VolumeDataset,
+    ensure_demo_scans,
+    ensure_demo_volumes,
+    grid_of,
+    load_volume,
+)
 from recon_monai.data.demo import draw_head_volume
 from recon_monai.data.demo import volumes as demo
 from recon_monai.physics import keyed_generator, truncate_spectrum
@@ -88,3 +95,18 @@ def test_heads_are_drawn_in_three_dimensions():
         lines = np.moveaxis(head, axis, -1)
         power = (np.abs(np.fft.rfft(lines * np.hanning(lines.shape[-1]))) ** 2).mean(axis=(0, 1))
         assert power[-3:].mean() > 1e-4 * power[1:4].mean()
+
+
+def test_scans_are_the_test_volumes_with_slices_twice_as_thick(folder, tmp_path):
+    scans = Path(ensure_demo_scans(tmp_path, recipe=TINY))
+    found = {path.name for path in scans.glob("*.nii.gz")}
+    assert found == {"head-03_AXT1.nii.gz", "nibabel-example4d.nii.gz"}
+    fine, coarse = (load_volume(Path(place) / "nibabel-example4d.nii.gz") for place in (folder, scans))
+    pairs = fine.numpy()[0].reshape(128, 96, 12, 2).mean(-1)
+    np.testing.assert_allclose(coarse.numpy()[0], pairs, rtol=1e-5, atol=1e-3)
+    assert grid_of(coarse).refined(factor=(1, 1, 2)).matches(grid_of(fine))
+    assert {entry["file"] for entry in VolumeDataset(scans, "test", cache=False).data} == found
+    before = (scans / "nibabel-example4d.nii.gz").stat().st_mtime_ns
+    assert ensure_demo_scans(tmp_path, recipe=TINY) == str(scans)
+    assert (scans / "nibabel-example4d.nii.gz").stat().st_mtime_ns == before
+    assert not list(tmp_path.glob(".*")), "nothing is left behind"

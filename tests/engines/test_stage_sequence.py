@@ -42,6 +42,8 @@ class Training(Workflow):
     """Ends with weights that tell what they came from; can be stopped in a stage."""
 
     stop_in = ""
+    refuse = ""
+    """Stage that cannot be built, or ("begin" before it) fails in its first step."""
 
     def __init__(self, config_file: list[str], run_id: str, **options: Any) -> None:
         super().__init__(config_file, run_id, **options)
@@ -49,7 +51,13 @@ class Training(Workflow):
 
     def run(self) -> None:
         folder = Path(self.parser["output_dir"])
+        if Training.refuse == folder.name:
+            raise ValueError("refused")
         super().run()
+        if Training.refuse == f"begin {folder.name}":
+            for name in ("last.pt", "finished.json", "model.pt"):
+                (folder / name).unlink()
+            raise ValueError("refused")
         if folder.name == Training.stop_in:
             (folder / "finished.json").unlink()
             raise KeyboardInterrupt
@@ -73,6 +81,7 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(staged_run, "create_workflow", Training)
     monkeypatch.setattr(Workflow, "commands", [])
     monkeypatch.setattr(Training, "stop_in", "")
+    monkeypatch.setattr(Training, "refuse", "")
     return configs.parent
 
 
@@ -136,6 +145,53 @@ def test_a_run_that_was_stopped_goes_on_in_that_stage(bundle: Path, typed: Any) 
     sequence(bundle, resume=True).run()
     assert trained() == []
     assert (bundle / "eval" / "run" / "finished.json").is_file()
+
+
+@pytest.mark.parametrize("refuse", ["base", "begin base"])
+def test_a_run_that_was_refused_can_be_begun_again(bundle: Path, typed: Any, refuse: str) -> None:
+    run = bundle / "eval" / "run"
+    Training.refuse = refuse
+    for _ in range(2):
+        with pytest.raises(ValueError, match="refused"):
+            sequence(bundle).run()
+    assert run.exists() == refuse.startswith("begin"), "what a stage wrote stays"
+    assert not (run / "stages.json").exists()
+    Training.refuse = ""
+    trained()
+    sequence(bundle).run()
+    assert trained() == ["base", "grow", "fine"]
+    assert (run / "finished.json").is_file()
+
+
+def test_a_run_whose_later_stage_was_refused_is_gone_on_with(bundle: Path, typed: Any) -> None:
+    Training.refuse = "grow"
+    with pytest.raises(ValueError, match="refused"):
+        sequence(bundle).run()
+    Training.refuse = ""
+    with pytest.raises(FileExistsError, match="holds a run already; go on with it by --resume True"):
+        sequence(bundle).run()
+    with pytest.raises(ValueError, match="to give weights for"):
+        sequence(bundle, resume=True, weights={"gone": "base.pt"}).run()
+    assert (bundle / "eval" / "run" / "stages.json").is_file()
+    trained()
+    sequence(bundle, resume=True).run()
+    assert trained() == ["grow", "fine"]
+
+
+def test_a_refusal_leaves_what_an_earlier_run_began(bundle: Path, typed: Any) -> None:
+    """Stages of it were used from elsewhere, so that its folder holds nothing but the mark."""
+    sequence(bundle, stages=["base"]).run()
+    sequence(bundle, "other", stages=["base"]).run()
+    mark = bundle / "eval" / "other" / "stages.json"
+    assert [path.name for path in mark.parent.iterdir()] == ["stages.json"]
+    Training.refuse = "grow"
+    for options in ({"resume": True}, {"overwrite": True}):
+        with pytest.raises(ValueError, match="refused"):
+            sequence(bundle, "other", **options).run()
+        assert mark.is_file()
+    with pytest.raises(ValueError, match="refused"):
+        sequence(bundle, "third").run()
+    assert not (bundle / "eval" / "third").exists(), "which used the stage, and left nothing of its own"
 
 
 def test_stages_are_used_again_up_to_the_first_that_differs(

@@ -16,6 +16,7 @@ from recon_monai.engines.unused_options import unused_options
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "bundles" / "universal_varnet" / "configs"
 DOCUMENTS = [ROOT / "README.md", ROOT / "bundles" / "universal_varnet" / "docs" / "README.md"]
+DOCUMENTS += [ROOT / "bundles" / "mdcsrn_wgan_gp" / "docs" / "README.md"]
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
 
 
@@ -107,6 +108,15 @@ def test_stages_of_a_sequence_are_judged_by_the_options_of_the_whole(tmp_path: P
     assert found[0].startswith("--used would be without effect: nothing in train.json, all.json, other.json uses used")
 
 
+def test_what_overlays_of_a_sequence_refer_to_is_used(tmp_path: Path) -> None:
+    content = {"sequence": [{"name": "a", "files": ["a.json"]}], "by": "@sequence", "of_stage": 1, "of_none": 1}
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    (tmp_path / "a.json").write_text(json.dumps({"rate": "@of_stage"}))
+    assert unused_options([tmp_path / "train.json"], {"of_stage": 2}) == []
+    (found,) = unused_options([tmp_path / "train.json"], {"of_none": 2})
+    assert found.startswith("--of_none would be without effect")
+
+
 def documented() -> list[str]:
     """Commands of the documents that run a bundle."""
     found = []
@@ -122,6 +132,7 @@ def test_every_command_of_the_documents_is_accepted(monkeypatch: pytest.MonkeyPa
     assert len(commands) > 15
     for command in commands:
         words = shlex.split(command, comments=True)
-        files = [CONFIGS / file.name for file in configuration_files(words)]
+        named = configuration_files(words)
+        files = [ROOT / file if (ROOT / file).is_file() else CONFIGS / file.name for file in named]
         # a file that another command of the document writes
         assert unused_options([file for file in files if file.is_file()], overrides(words)) == [], command

@@ -112,3 +112,9 @@ def test_transform_adds_images_and_names_what_is_missing() -> None:
     for factor in ((2, 2), (0.5, 1, 1), (float("nan"), 1, 1)):
         with pytest.raises(ValueError, match="three numbers of at least 1"):
             interpolation_baselines(image, factor)
+
+
+def test_no_methods_leave_items_as_they_are() -> None:
+    """Also such as have nothing to interpolate."""
+    item = {"file": "a.nii", "image": torch.zeros(1, 4, 4, 4), "factor": torch.full((3,), float("nan"))}
+    assert InterpolationBaselinesd(methods=[])(item) == item

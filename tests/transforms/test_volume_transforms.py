@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import logging
 
 import numpy as np
@@ -65,6 +66,7 @@ def test_one_scale_for_both():
         (torch.tensor([np.inf, -np.inf, 1.0]).reshape(1, 1, 1, 3), "holds NaN or infinity in 2 voxels"),
         (torch.tensor([-1.0, -2.0]).reshape(1, 1, 1, 2), "expected a positive number"),
         (torch.ones(4, 4, 4), r"expected a real tensor \(C, D, H, W\)"),
+        (torch.ones(1, 0, 4, 4), r"is of shape \(1, 0, 4, 4\), expected voxels"),
         (None, "there is no 'target'"),
     ],
 )
@@ -113,6 +115,48 @@ def test_draws_follow_probabilities_and_depend_on_seed_epoch_and_file_alone():
     assert ways == {"linear", "cubic", "fourier"}
     never = SimulateLowResolutiond(recipes={"mild20": 0, "gaussian": 1, "inplane5": 0.0})
     assert {never.draw(str(number), (1, 1, 1)).recipe for number in range(200)} == {"gaussian"}
+
+
+@pytest.mark.parametrize("way", ["linear", "cubic", "fourier"])
+def test_one_interpolation_holds_for_all_recipes_with_coarse_samples(way):
+    """The draws of one recipe do not move when the interpolation is fixed; those on the fine grid stay as they are."""
+    names = list(LOW_RESOLUTION_RECIPES)
+    free, fixed = SimulateLowResolutiond(recipes=names), SimulateLowResolutiond(recipes=names, interpolation=way)
+    coarse = 0
+    for name in names:
+        before, after = free.recipes[name], fixed.recipes[name]
+        if after.mode in ("gaussian", "mixed"):
+            assert after == before and after.interpolations == ("fourier",)
+            continue
+        coarse += 1
+        assert after == dataclasses.replace(before, interpolations=(way,))
+        for number in range(20):
+            drawn, again = (made.draw(f"{number}.nii", (1, 1, 1), recipe=name) for made in (fixed, free))
+            assert drawn.interpolation == way
+            assert drawn == dataclasses.replace(again, interpolation=way)
+    assert coarse > 6
+    assert {"gaussian", "slide1", "slide2", "slide5"} <= {n for n in names if fixed.recipes[n] == free.recipes[n]}
+
+
+def test_the_interpolation_is_that_of_the_simulated_volume():
+    options = {"recipes": {"thick4mm": {"gap": 0.5}}, "slice_axis": 1}
+    found = SimulateLowResolutiond(**options, interpolation="linear")(item())
+    recipe = dataclasses.replace(LOW_RESOLUTION_RECIPES["thick4mm"], gap=0.5)
+    expected = simulate_low_resolution(
+        volume(), recipe, spacing=(0.9, 1.2, 1.1), slice_axis=1, interpolation="linear"
+    ).volume
+    assert found["interpolation"] == "linear"
+    assert torch.equal(found["image"].as_tensor(), expected)
+    cubic = SimulateLowResolutiond(**options, interpolation="cubic")(item())
+    assert not torch.allclose(cubic["image"].as_tensor(), expected)
+    with pytest.raises(ValueError, match="interpolation is 'nearest', expected one of fourier, linear, cubic, or None"):
+        SimulateLowResolutiond(interpolation="nearest")
+    own = {"thick4mm": {"interpolations": ["linear"]}}
+    with pytest.raises(ValueError, match=r"has interpolations \['linear'\], and 'cubic' is the one for all recipes"):
+        SimulateLowResolutiond(recipes=own, interpolation="cubic")
+    assert SimulateLowResolutiond(recipes=own, interpolation="linear").recipes == {
+        "thick4mm": dataclasses.replace(LOW_RESOLUTION_RECIPES["thick4mm"], interpolations=("linear",))
+    }
 
 
 def test_noise_and_mixing_repeat_with_their_key():

@@ -10,6 +10,7 @@ from recon_monai.data.demo.knee_anatomy import Knee, random_knee
 from recon_monai.data.demo.lesions import Lesion, draw_lesions
 from recon_monai.data.demo.painting import DrawnSlice
 from recon_monai.data.demo.recipe import DemoRecipe, DemoSubject, Protocol
+from recon_monai.data.demo.scans import ensure_demo_scans
 from recon_monai.data.demo.volumes import DemoVolumeRecipe, draw_head_volume, ensure_demo_volumes
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "draw_knee_slice",
     "draw_lesions",
     "draw_subject",
+    "ensure_demo_scans",
     "ensure_demo_volumes",
     "random_knee",
 ]

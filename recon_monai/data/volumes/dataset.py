@@ -13,7 +13,8 @@ from monai.data import Dataset, MetaTensor
 from recon_monai.data.splits import SplitError
 from recon_monai.data.volumes.cache import VolumeCache
 from recon_monai.data.volumes.layout import VolumeLayout, VolumeSource, find_volumes
-from recon_monai.data.volumes.reading import VolumeError, grid_of, load_volume
+from recon_monai.data.volumes.reading import VolumeError, dicom_files, grid_of, load_volume
+from recon_monai.data.volumes.sampling import VolumeVisit
 from recon_monai.data.volumes.splits import choose_volumes
 from recon_monai.physics import InterpolationMethod, resample_to_grid
 
@@ -29,7 +30,8 @@ class VolumeDataset(Dataset):
     * ``target``: float32 `MetaTensor` ``(1, D, H, W)`` on the voxel axes of the file, with its affine;
     * ``spacing``: voxel size along the three axes in mm, float32 ``(3,)``;
     * of a pair: ``image`` on the grid of ``target``, ``factor`` (how many times coarser it was, NaN where it lay on
-      that grid already, float32 ``(3,)``) and ``recipe`` ``"measured"``.
+      that grid already, float32 ``(3,)``) and ``recipe`` ``"measured"``;
+    * asked for by a `VolumeVisit`: ``visit``, its number, by which random transforms draw.
 
     `recon_monai.transforms` makes ``image`` where there is none (`SimulateLowResolutiond`), scales both alike
     (`ScaleToReferenced`) and cuts several patches out of each volume (`RandomPatchd`).
@@ -49,6 +51,8 @@ class VolumeDataset(Dataset):
         cache_folder: where.
         split_seed: see `split_subjects`.
         max_volumes: use only the first volumes, for quick runs.
+        recipes: give each volume once for each of these recipes of low resolution, whose name is the item's ``recipe``,
+            so that `SimulateLowResolutiond` draws none; pairs come once, as they are.
 
     Raises:
         VolumeError: if there is no volume, or (when items are read) one cannot be used: names the file.
@@ -72,6 +76,7 @@ class VolumeDataset(Dataset):
         cache_folder: str | Path | None = None,
         split_seed: int = 0,
         max_volumes: int | None = None,
+        recipes: Sequence[str] | None = None,
     ) -> None:
         if max_volumes is not None and max_volumes < 1:
             raise ValueError(f"max_volumes is {max_volumes}, expected at least 1")
@@ -90,7 +95,22 @@ class VolumeDataset(Dataset):
             entries += [_entry(source, before) for source in chosen]
         if not entries:
             raise SplitError(f"the split {split!r} holds no volume in any of {[str(root) for root in roots]}")
-        super().__init__(entries[:max_volumes], transform)
+        super().__init__([one for entry in entries[:max_volumes] for one in _by_recipe(entry, recipes)], transform)
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that the items are read from, each once."""
+        paths = dict.fromkeys(entry[key] for key in ("path", "low_path") for entry in self.data if key in entry)
+        files: list[Path] = []
+        for path in map(Path, paths):
+            files += dicom_files(path) if path.is_dir() else [path]
+        return files
+
+    def __getitem__(self, index: Any) -> Any:
+        """The item of a number, or of a `VolumeVisit`; of slices and lists a subset, as of MONAI's data sets."""
+        if isinstance(index, VolumeVisit):
+            return self.transform({**self.load(self.data[index.volume]), "visit": index.visit})
+        return super().__getitem__(index)
 
     def load(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Read the item of one entry of ``data``, without the transform.
@@ -137,3 +157,7 @@ class VolumeDataset(Dataset):
 def _entry(source: VolumeSource, before: str) -> dict[str, Any]:
     entry = {"file": before + source.name, "path": str(source.path), "subject": before + source.subject}
     return entry if source.low is None else {**entry, "low_path": str(source.low)}
+
+
+def _by_recipe(entry: dict[str, Any], recipes: Sequence[str] | None) -> list[dict[str, Any]]:
+    return [{**entry, "recipe": name} for name in recipes] if recipes and "low_path" not in entry else [entry]

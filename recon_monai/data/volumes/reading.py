@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 
-from recon_monai.data.prepare import find_series
+from recon_monai.data.prepare import DicomSeries, find_series
 from recon_monai.data.prepare.inputs import is_dicom
-from recon_monai.data.prepare.volumes import NIFTI_SUFFIXES
-from recon_monai.data.volumes.inputs import InputVolume, read_dicom, read_nifti
+from recon_monai.data.prepare.volumes import NIFTI_SUFFIXES, open_nifti, volume_stem
+from recon_monai.data.volumes.inputs import InputVolume, contrast_of, read_dicom, read_nifti
 from recon_monai.physics import Grid
 
-__all__ = ["VolumeError", "dicom_files", "grid_of", "load_volume"]
+__all__ = ["VolumeError", "VolumeFacts", "dicom_files", "grid_of", "load_volume", "volume_facts"]
 
 
 class VolumeError(ValueError):
     """A volume cannot be read or used."""
+
+
+class VolumeFacts(NamedTuple):
+    """What headers say of a volume.
+
+    Args:
+        spacing: size of the voxels along the axes of the file in mm.
+        contrast: see `InputVolume`.
+    """
+
+    spacing: tuple[float, float, float]
+    contrast: str | None
 
 
 def load_volume(path: str | Path, *, frame: int | None = None, series: str | None = None) -> MetaTensor:
@@ -54,6 +68,36 @@ def load_volume(path: str | Path, *, frame: int | None = None, series: str | Non
     return MetaTensor(volume.values[None], affine=volume.grid.affine, meta={"filename_or_obj": str(path)})
 
 
+def volume_facts(path: str | Path, *, frame: int | None = None, series: str | None = None) -> VolumeFacts:
+    """What the headers of a volume say, without reading it.
+
+    Args:
+        path: see `load_volume`.
+        frame: see `load_volume`.
+        series: see `load_volume`.
+
+    Returns:
+        Spacing and contrast.
+
+    Raises:
+        VolumeError: if there is no volume, or its header cannot be used; names the file.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise VolumeError(f"{path} does not exist, expected a NIfTI file, a DICOM file or a folder with a DICOM series")
+    try:
+        if path.is_dir() or not path.name.endswith(NIFTI_SUFFIXES):
+            found = _one_series(path, frame, series)
+            affine, contrast = found.affine[:, [2, 1, 0, 3]], contrast_of(found.description)
+        else:
+            image = open_nifti(path, frame=frame)
+            affine, contrast = image.affine, contrast_of(volume_stem(path))
+        spacing = Grid((1, 1, 1), torch.from_numpy(np.asarray(affine, np.float64).copy())).spacing
+    except ValueError as error:
+        raise VolumeError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    return VolumeFacts(spacing, contrast)
+
+
 def grid_of(volume: MetaTensor) -> Grid:
     """Grid of a volume ``(C, D, H, W)``.
 
@@ -81,6 +125,10 @@ def dicom_files(folder: Path) -> list[Path]:
 
 
 def _read_series(path: Path, frame: int | None, series: str | None) -> InputVolume:
+    return read_dicom(_one_series(path, frame, series))
+
+
+def _one_series(path: Path, frame: int | None, series: str | None) -> DicomSeries:
     files = dicom_files(path) if path.is_dir() else [path] if is_dicom(path) else []
     if not files:
         raise ValueError(f"{path}: holds no DICOM file, expected .nii, .nii.gz or DICOM; convert it first")
@@ -90,7 +138,7 @@ def _read_series(path: Path, frame: int | None, series: str | None) -> InputVolu
             f"{path}: holds {len(found)} DICOM series, expected one; put each into a folder of its own, or choose "
             "one by its description (series)"
         )
-    return read_dicom(found[0])
+    return found[0]
 
 
 def _check_values(values: NDArray[np.float32]) -> None:

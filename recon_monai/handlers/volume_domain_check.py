@@ -1,0 +1,95 @@
+"""A word where volumes are unlike anything that super-resolution weights were trained on."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from ignite.engine import Engine, Events
+
+from recon_monai.data import volume_facts
+from recon_monai.engines.super_resolution_domain import differences_from_training, read_domain
+from recon_monai.handlers.volumes import Item, slices_of
+
+__all__ = ["VolumeDomainCheck"]
+
+logger = logging.getLogger(__name__)
+
+
+class VolumeDomainCheck:
+    """Warns, once for each kind of difference, when volumes of an evaluation were never trained.
+
+    Compares with the record beside the weights (``<name of the weights>.json`` or ``model.json``, written by
+    ``TrainingCheckpoint``): voxel size, how much coarser the low resolution is (where that is known), contrast (where
+    names or headers say it), and the interpolation to the fine grid. ``SuperResolver`` does the same for scans.
+
+    Args:
+        weights: the file of the weights.
+        interpolation: how the evaluation brings coarse samples to the fine grid; None is not compared.
+        frame: which volume of 4-D files, as of ``VolumeDataset``.
+        series: which DICOM series, as of ``VolumeDataset``.
+
+    Raises:
+        ValueError: if the record is no JSON.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path,
+        interpolation: str | None = None,
+        frame: int | None = None,
+        series: str | None = None,
+    ) -> None:
+        self.weights = Path(weights)
+        self.interpolation = interpolation
+        self.frame = frame
+        self.series = series
+        self.domain = read_domain(weights)
+        self._contrasts: dict[str, str | None] = {}
+        self._said: set[str] = set()
+
+    def attach(self, engine: Engine) -> None:
+        """Register with the evaluator."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._compare)
+
+    def _start(self, engine: Engine) -> None:
+        self._said = set()
+        if self.domain is None:
+            logger.warning(
+                "%s has no record beside it (%s) of what it was trained on, so data unlike that go unnoticed",
+                self.weights,
+                self.weights.with_suffix(".json").name,
+            )
+            return
+        trained = self.domain.get("interpolation") or self.interpolation
+        if self.interpolation is not None and trained != self.interpolation:
+            logger.warning(
+                "low resolution is interpolated by %s, and %s was trained with %s; give --interpolation %s, or judge "
+                "the results with care",
+                self.interpolation,
+                self.weights,
+                trained,
+                trained,
+            )
+
+    def _compare(self, engine: Engine) -> None:
+        if self.domain is None:
+            return
+        for item, _ in slices_of(engine, type(self).__name__):
+            found = differences_from_training(
+                self.domain,
+                spacing=[float(step) for step in item["spacing"]],
+                factor=[float(one) for one in item["factor"]],
+                contrast=self._contrast(item),
+            )
+            for difference in found:
+                if difference not in self._said:
+                    self._said.add(difference)
+                    logger.warning("%s: %s; judge the result with care", item["file"], difference)
+
+    def _contrast(self, item: Item) -> str | None:
+        path = str(item["path"])
+        if path not in self._contrasts:
+            self._contrasts[path] = volume_facts(path, frame=self.frame, series=self.series).contrast
+        return self._contrasts[path]
