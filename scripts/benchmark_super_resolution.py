@@ -11,7 +11,7 @@ also with checkpointing of blocks.
 Every figure comes from fresh processes, ours and the plain ones in turn, `--rounds` of each; a process gives the median
 of `--repeats` after one that does not count. A ratio is the median of the rounds' ratios, with their range: only ratios
 mean anything on a machine that does other things too. Memory is what the first step, or volume, adds at its peak to
-that of the process (of a GPU: to allocated memory), networks and batch not counted.
+that of the process (of a GPU: to allocated memory), gradients and moments of Adam among it, weights and batch not.
 """
 
 from __future__ import annotations

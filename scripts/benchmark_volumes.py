@@ -6,6 +6,7 @@ same parameters in the same order.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import sys
@@ -30,6 +31,9 @@ OPTIONS = {
 }
 PLAIN = ("", ", bf16")
 WEIGHT, PENALTY, OVERLAP = 1e-3, 10.0, 0.25
+SMALLEST: dict[str, Any] = {"network": [1, 1, 2, 2], "critic": {"width": 2}}
+
+Step = Callable[[Tensor, Tensor], None]
 
 
 class PlainUnit(nn.Module):
@@ -106,7 +110,7 @@ class PlainTraining:
         self.critic_optimizer = torch.optim.Adam(critic.parameters(), lr=1e-4, betas=(0.0, 0.9))
         self.random = torch.Generator().manual_seed(seed)
 
-    def pretraining(self, image: Tensor, target: Tensor) -> None:
+    def pretraining_step(self, image: Tensor, target: Tensor) -> None:
         """The generator by the mean absolute error."""
         self.optimizer.zero_grad()
         with self._autocast(image):
@@ -144,9 +148,9 @@ class PlainTraining:
         return torch.autocast(image.device.type, torch.bfloat16, enabled=self.bf16)
 
 
-def patches(settings: dict[str, Any], patch: int | None = None) -> tuple[Tensor, Tensor]:
+def patches(settings: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """A batch of low and high resolution; noise is as good as anything for time and memory."""
-    random, side = torch.Generator().manual_seed(0), patch or settings["patch"]
+    random, side = torch.Generator().manual_seed(0), settings["patch"]
     target = torch.rand(settings["batch"], 1, side, side, side, generator=random)
     image = target + 0.1 * torch.randn(target.shape, generator=random)
     return image.to(settings["device"]), target.to(settings["device"])
@@ -188,35 +192,46 @@ def our_step(trainer: WGANTrainer, kind: str, image: Tensor, target: Tensor) -> 
     trainer._iteration(trainer, {"image": image, "target": target})
 
 
-def time_step(action: Callable[[Tensor, Tensor], None], settings: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of a step, and the memory that takes beyond networks and batch."""
+def time_step(make: Callable[[dict[str, Any]], Step], settings: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of a step, and the memory that the first one adds, gradients and the optimizer's moments among it.
+
+    Args:
+        make: makes a step of settings, with networks of its own.
+        settings: sizes, device, repetitions.
+    """
     image, target = patches(settings)
-    # a step that loads what takes memory once, of fewer voxels where the critic takes patches of any size
-    action(*(patches(settings, 16) if settings["critic"].get("preset") is None else (image, target)))
-    memory = memory_of_first(lambda: action(image, target), settings["device"])
-    seconds = timed(lambda: action(image, target), settings)
+    make({**settings, **SMALLEST})(image[..., :8, :8, :8], target[..., :8, :8, :8])  # loads what takes memory once
+    step = make(settings)
+    memory = memory_of_first(lambda: step(image, target), settings["device"])
+    seconds = timed(lambda: step(image, target), settings)
     return {"seconds": seconds, "megabytes": memory, "rate": 1 / seconds}
 
 
 def measure_our_step(kind: str, settings: dict[str, Any], **options: Any) -> dict[str, Any]:
     """A step of the trainer, and the parameters of both networks."""
-    trainer = our_trainer(settings, **options)
-    counts = [_count(network) for network in (trainer.generator, trainer.critic)]
-    found = time_step(lambda image, target: our_step(trainer, kind, image, target), settings)
-    return {**found, "parameters": counts[0], "critic_parameters": counts[1]}
+    made: list[WGANTrainer] = []
+
+    def make(sizes: dict[str, Any]) -> Step:
+        made[:] = [our_trainer(sizes, **options)]
+        return functools.partial(our_step, made[0], kind)
+
+    found = time_step(make, settings)
+    return {**found, "parameters": _count(made[0].generator), "critic_parameters": _count(made[0].critic)}
 
 
 def measure_plain_step(kind: str, settings: dict[str, Any], bf16: bool = False) -> dict[str, Any]:
     """A step in plain PyTorch, and the parameters of both networks."""
-    networks = [PlainGenerator(*settings["network"]), PlainCritic(**settings["critic"])]
-    training = PlainTraining(*(network.to(settings["device"]) for network in networks), bf16=bf16)
-    action = {
-        "pretraining": training.pretraining,
-        "critic": training.critic_step,
-        "generator": training.generator_step,
-    }[kind]
-    found = time_step(action, settings)
-    return {**found, "parameters": _count(networks[0]), "critic_parameters": _count(networks[1])}
+    made: list[nn.Module] = []
+
+    def make(sizes: dict[str, Any]) -> Step:
+        networks = PlainGenerator(*sizes["network"]), PlainCritic(**sizes["critic"])
+        made[:] = [network.to(sizes["device"]) for network in networks]
+        training = PlainTraining(*made, bf16=bf16)
+        steps = training.pretraining_step, training.critic_step, training.generator_step
+        return steps[STEPS.index(kind)]
+
+    found = time_step(make, settings)
+    return {**found, "parameters": _count(made[0]), "critic_parameters": _count(made[1])}
 
 
 def measure_inference(settings: dict[str, Any], *, ours: bool, bf16: bool = False) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def test_steps_of_the_generator_change_the_same(scripts, tiny, kind):
     trainer, training = pair(scripts, tiny)
     image, target = scripts.volumes.patches(tiny)
     scripts.volumes.our_step(trainer, kind, image, target)
-    {"pretraining": training.pretraining, "generator": training.generator_step}[kind](image, target)
+    {"pretraining": training.pretraining_step, "generator": training.generator_step}[kind](image, target)
     assert trainer.state.update == kind
     for one, other in zip(trainer.generator.parameters(), training.generator.parameters(), strict=True):
         torch.testing.assert_close(one.grad.reshape(other.shape), other.grad, rtol=2e-3, atol=1e-6)
