@@ -23,7 +23,7 @@ from recon_monai.inferers import SeamlessInferer
 from recon_monai.networks import MDCSRN, MDCSRNCritic
 
 STEPS = ("pretraining", "critic", "generator")
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "": {},
     ", bf16": {"bf16": True},
     ", checkpointing": {"checkpointing": "blocks"},
@@ -226,7 +226,7 @@ def measure_plain_step(kind: str, settings: dict[str, Any], bf16: bool = False) 
     def make(sizes: dict[str, Any]) -> Step:
         networks = PlainGenerator(*sizes["network"]), PlainCritic(**sizes["critic"])
         made[:] = [network.to(sizes["device"]) for network in networks]
-        training = PlainTraining(*made, bf16=bf16)
+        training = PlainTraining(made[0], made[1], bf16)
         steps = training.pretraining_step, training.critic_step, training.generator_step
         return steps[STEPS.index(kind)]
 
@@ -262,18 +262,13 @@ def _count(network: nn.Module) -> int:
 
 def _parts() -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
     made: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-    for ours, name in itertools.product((True, False), PLAIN):
-        whose = "our" if ours else "plain"
-        made[f"{whose} inference{name}"] = lambda s, ours=ours, options=OPTIONS[name]: measure_inference(
-            s, ours=ours, **options
-        )
-    for kind in STEPS:
-        for name, options in OPTIONS.items():
-            made[f"our {kind} step{name}"] = lambda s, kind=kind, options=options: measure_our_step(kind, s, **options)
-            if name in PLAIN:
-                made[f"plain {kind} step{name}"] = lambda s, kind=kind, options=options: measure_plain_step(
-                    kind, s, **options
-                )
+    for name in PLAIN:
+        made[f"our inference{name}"] = functools.partial(measure_inference, ours=True, **OPTIONS[name])
+        made[f"plain inference{name}"] = functools.partial(measure_inference, ours=False, **OPTIONS[name])
+    for kind, (name, options) in itertools.product(STEPS, OPTIONS.items()):
+        made[f"our {kind} step{name}"] = functools.partial(measure_our_step, kind, **options)
+        if name in PLAIN:
+            made[f"plain {kind} step{name}"] = functools.partial(measure_plain_step, kind, **options)
     return made
 
 

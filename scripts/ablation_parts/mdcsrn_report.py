@@ -102,8 +102,8 @@ _CLAIMED = (
     "independently of each other (Owen 2007), so that other trainings and other subjects are allowed for. "
     '"Higher" counts pairs of seed and subject. With one seed (`*`) only subjects are drawn: such an interval compares '
     f"these two trainings and says nothing of others. {len(CLAIMS)} differences are judged; one in twenty would be "
-    'found by chance where there is none. "No difference" means that none was found. All of it stands for networks and data '
-    "of this size."
+    'found by chance where there is none. "No difference" means that none was found. All of it stands for networks and '
+    "data of this size."
 )
 _METRICS = (
     f"Of each block, {QUALITY_CONVENTION.removeprefix('whole volumes, ')}. Detail is what lies at spatial frequencies "
@@ -389,8 +389,8 @@ def _pictures(evaluated: Sequence[Run], runs: Queue[Run, Scale], folder: Path) -
     with atomic_path(folder / "patches.png") as temporary:
         mosaic({name: columns[name] for name in order}, "target").save(temporary, format="PNG")
     caption = (
-        "The middle of a slice of the first test volume of each recipe, seed 0, in the window of intensities of the target; "
-        "pixels are enlarged and not interpolated"
+        "The middle of a slice of the first test volume of each recipe, seed 0, in the window of intensities of the "
+        "target; pixels are enlarged and not interpolated"
     )
     return f"![Patches by variant]({folder.name}/patches.png)\n\n{caption}."
 

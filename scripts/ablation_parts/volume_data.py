@@ -183,11 +183,11 @@ def _write(item: Mapping[str, Any], folder: Path, name: str, block: int) -> None
 
 
 def _interpolated(item: Mapping[str, Any], name: str, block: int) -> list[dict[str, Any]]:
-    place = (0, *block_of(item["target"].shape[1:], block))
-    target, factor = torch.as_tensor(item["target"])[place], item["factor"].tolist()
+    place = block_of(item["target"].shape[1:], block)
+    target, factor = torch.as_tensor(item["target"])[0][place], item["factor"].tolist()
     fields = {"file": name, "subject": item["subject"], "recipe": item["recipe"]}
     return [
-        {**fields, "method": method, **measure_volume(torch.as_tensor(item[method])[place], target, factor)}
+        {**fields, "method": method, **measure_volume(torch.as_tensor(item[method])[0][place], target, factor)}
         for method in BASELINES
     ]
 
