@@ -111,10 +111,10 @@ def page(table: list[dict[str, Any]], results: Results, settings: dict[str, Any]
             "what": row["what"],
             "ours": f"{_short(row['rate_ours'])} {row['unit']}",
             "plain PyTorch": f"{_short(row['rate_plain'])} {row['unit']}",
-            "faster by": _ratio(row, "rate"),
+            "speed, ours by plain": _ratio(row, "rate"),
             "memory, ours": f"{row['megabytes_ours']:.0f} MB",
-            "plain": f"{row['megabytes_plain']:.0f} MB",
-            "less by": _ratio(row, "megabytes"),
+            "memory, plain": f"{row['megabytes_plain']:.0f} MB",
+            "memory, plain by ours": _ratio(row, "megabytes"),
         }
         for row in table
     ]

@@ -13,7 +13,7 @@ from recon_monai.handlers.pictures import choose_window, gray
 __all__ = ["mosaic"]
 
 _GAP, _HEAD, _LEFT, _FOOT, _LINE = 6, 44, 74, 24, 13
-_SIDE = 160
+_SIDE = 192
 
 
 def mosaic(columns: Mapping[str, Mapping[str, np.ndarray]], reference: str) -> Image.Image:

@@ -432,9 +432,15 @@ def test_every_kind_of_run_works_and_is_reported(parts, dataset, tmp_path, monke
     weights = {
         name: torch.load(folder / "runs" / name / "training" / "model.pt") for name in ("pretrained", "l1-seed0")
     }
-    state = torch.load(folder / "runs" / "paper31m-seed0" / "training" / "last.pt", weights_only=True)
     assert any(not torch.equal(value, weights["l1-seed0"][key]) for key, value in weights["pretrained"].items())
-    assert "adversarial" in json.dumps(sorted(state))
+    states = [
+        torch.load(folder / "runs" / name / "training" / "last.pt")["states"]["adversarial"]
+        for name in ("l1-seed0", "weight-clipping-seed0", "paper31m-seed0")
+    ]
+    assert [list(state["updates"].values()) for state in states] == [[2, 0, 0], [0, 6, 2], [0, 6, 2]]
+    clipped, published = (state["critic"] for state in states[1:])
+    assert all(value.abs().max() <= 0.01 for value in clipped.values() if value.is_floating_point())
+    assert published["stages.1.norm.weight"].shape == (2, 4, 4, 4)  # a scale for each position of a patch of 8
     subprocess.run([*command, "--report", str(tmp_path / "page.md")], check=True, timeout=300)
     assert "4 of 13 runs are finished" in (tmp_path / "page.md").read_text()
     assert {"psnr.svg", "patches.png", "volumes.csv"} <= {file.name for file in (tmp_path / "page").iterdir()}
