@@ -17,19 +17,15 @@ step adds to the resident memory of the process (of a GPU: allocated memory).
 
 from __future__ import annotations
 
-import argparse
-import csv
 import importlib.metadata
-import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from benchmark_tables import INSTALL_FASTMRI, Results, page, parts, rows
+from benchmark_processes import measure_in_turns, read_options, write_tables
+from benchmark_tables import INSTALL_FASTMRI, page, parts, rows
 
 from recon_monai.data import write_fastmri_h5
 
@@ -44,41 +40,20 @@ SIZES: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Measure, print the table, write it if asked."""
-    arguments = _arguments()
+    arguments = read_options(__doc__, SIZES)
     settings = {**SIZES[arguments.size], "device": arguments.device, "repeats": arguments.repeats}
     settings["threads"] = arguments.threads
     if version := _fastmri_version():
         settings["fastmri"] = version
     with tempfile.TemporaryDirectory() as folder:
         settings["file"] = str(_volume(Path(folder), settings))
-        results = _measure(settings, arguments.rounds)
+        names = parts(fastmri="fastmri" in settings)
+        results = measure_in_turns(names, "benchmark_parts.py", settings, arguments.rounds)
     table = rows(results, arguments.size)
     text = page(table, results, settings, arguments)
     print(text)
     if arguments.output:
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        stem = f"benchmark_{arguments.size}_{arguments.device}"
-        (arguments.output / f"{stem}.md").write_text(text, encoding="utf-8")
-        with (arguments.output / f"{stem}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(table[0]))
-            writer.writeheader()
-            writer.writerows(table)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", choices=sorted(SIZES), default="standard")
-    parser.add_argument("--rounds", type=int, default=3, help="processes for each figure")
-    parser.add_argument("--repeats", type=int, default=3, help="timed repetitions in a process")
-    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--output", type=Path, help="folder for the table as Markdown and CSV")
-    arguments = parser.parse_args()
-    if min(arguments.rounds, arguments.repeats, arguments.threads) < 1:
-        parser.error("rounds, repeats and threads must be at least 1")
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        parser.error("there is no GPU that PyTorch can use; leave --device away")
-    return arguments
+        write_tables(arguments.output, f"benchmark_{arguments.size}_{arguments.device}", text, table)
 
 
 def _fastmri_version() -> str | None:
@@ -100,22 +75,6 @@ def _volume(folder: Path, settings: dict[str, Any]) -> Path:
     size = min(shape[1], shape[2], 320)
     target = [torch.rand(size, size, generator=generator) for _ in range(slices)]
     return write_fastmri_h5(folder / "volume.h5", kspace=kspace, target=target, attributes={"acquisition": "AXT2"})
-
-
-def _measure(settings: dict[str, Any], rounds: int) -> Results:
-    """Results of all processes by part; parts take turns."""
-    results: Results = {part: [] for part in parts(fastmri="fastmri" in settings)}
-    script = Path(__file__).with_name("benchmark_parts.py")
-    for number in range(rounds):
-        for part in results:
-            print(f"round {number + 1} of {rounds}: {part}", file=sys.stderr, flush=True)
-            done = subprocess.run(
-                [sys.executable, str(script), part, json.dumps(settings)], capture_output=True, text=True, check=False
-            )
-            if done.returncode != 0:
-                sys.exit(f"{part} failed:\n{done.stderr[-3000:]}")
-            results[part].append(json.loads(done.stdout.splitlines()[-1]))
-    return results
 
 
 if __name__ == "__main__":

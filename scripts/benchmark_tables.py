@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-
-Results = dict[str, list[dict[str, Any]]]
+from benchmark_processes import Results
 
 INSTALL_FASTMRI = "pip install --no-deps fastmri && pip install pandas pyyaml requests"
 

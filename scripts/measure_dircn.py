@@ -13,20 +13,17 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
+from ablation_parts import measuring
 from benchmark_networks import Call, kspace_and_mask
 from benchmark_parts import step
 
-from recon_monai.data import atomic_path
 from recon_monai.networks import DIRCN
-
-REPEATS = 3
 
 
 def main() -> None:
@@ -62,46 +59,18 @@ def measure_all(folder: Path, settings: dict[str, Any]) -> None:
     Args:
         folder: of the results.
         settings: ``networks``, ``measured``, ``rounds``.
-
-    Raises:
-        ValueError: if the folder holds figures of another device or number of threads, which cannot be compared.
-        RuntimeError: if a process fails.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    where = {"device": _device_name(device), "threads": torch.get_num_threads()}
-    file = folder / "processes.json"
-    state = json.loads(file.read_text()) if file.is_file() else {"where": where, "processes": []}
-    if state["where"] != where:
-        raise ValueError(f"{file} was measured with {state['where']}, this is {where}; remove it to measure anew")
     wanted = [
         {"round": number, "name": name, "network": network, **size}
         for number in range(settings["rounds"])
         for size in settings["measured"]
         for name, network in settings["networks"].items()
     ]
-    for entry in wanted[len(state["processes"]) :]:
-        one = {**entry, "device": device, "threads": where["threads"], "repeats": REPEATS}
-        state["processes"].append({**entry, **_process(one)})
-        _write(file, state)
-        print(json.dumps(state["processes"][-1]), flush=True)
-    _write(folder / "finished.json", state)
+    measuring.measure_all(folder, wanted, _process)
 
 
 def _process(settings: dict[str, Any]) -> dict[str, Any]:
-    command = [sys.executable, str(Path(__file__)), "--one", json.dumps(settings)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{settings['name']} at {settings['sizes']} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def _device_name(device: str) -> str:
-    return "cpu" if device == "cpu" else torch.cuda.get_device_name()
-
-
-def _write(file: Path, content: dict[str, Any]) -> None:
-    with atomic_path(file) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+    return measuring.measure_in_process(Path(__file__), settings)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

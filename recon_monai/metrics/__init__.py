@@ -15,6 +15,7 @@ from recon_monai.metrics.foreground import (
     foreground_threshold,
 )
 from recon_monai.metrics.functional import nmse, nrmse, psnr, ssim, ssim_per_slice
+from recon_monai.metrics.missing_band import MissingBand, missing_band
 from recon_monai.metrics.quality_3d import QUALITY_CONVENTION, quality_3d, sharpness
 from recon_monai.metrics.ssim_map import SSIM_CONVENTION, ssim_map
 from recon_monai.metrics.volume import (
@@ -33,6 +34,7 @@ __all__ = [
     "SSIM_CONVENTION",
     "ForegroundSSIM",
     "ForegroundSSIMResult",
+    "MissingBand",
     "VolumeMetric",
     "VolumeNMSE",
     "VolumeNRMSE",
@@ -42,6 +44,7 @@ __all__ = [
     "foreground_ssim",
     "foreground_ssim_result",
     "foreground_threshold",
+    "missing_band",
     "nmse",
     "nrmse",
     "psnr",

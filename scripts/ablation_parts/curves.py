@@ -1,4 +1,4 @@
-"""Validation curves, read from a run's TensorBoard files, and histograms: drawn as SVG."""
+"""Curves, read from a run's TensorBoard files, and histograms: drawn as SVG."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _MARGIN = (64, 34, 16, 46)  # left, top, right, bottom
 _LEGEND_LINE = 20
 
 
-def read_curves(folder: Path) -> dict[str, Curve]:
+def read_curves(folder: Path, prefix: str = "val_") -> dict[str, Curve]:
     """Scalars of a run.
 
     Args:
         folder: with its TensorBoard files, several of a run that was resumed; what was done again counts last.
+        prefix: of the tags that are wanted.
 
     Returns:
         Curves by tag, like ``val_ssim/brain/4x``; none if there is no file.
@@ -40,7 +41,7 @@ def read_curves(folder: Path) -> dict[str, Curve]:
     return {
         tag: {int(event.step): float(event.value) for event in accumulator.Scalars(tag)}
         for tag in accumulator.Tags()["scalars"]
-        if tag.startswith("val_")
+        if tag.startswith(prefix)
     }
 
 
@@ -57,12 +58,13 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     return {epoch: sum(curve[epoch] for curve in curves) / len(curves) for epoch in sorted(epochs)}
 
 
-def draw_curves(panels: Mapping[str, Mapping[str, Sequence[Curve]]], y_title: str) -> str:
+def draw_curves(panels: Mapping[str, Mapping[str, Sequence[Curve]]], y_title: str, x_title: str = "epoch") -> str:
     """Panels side by side, one line for each label and, if it has several curves, a thin one for each of them.
 
     Args:
         panels: title to label to curves (of the seeds); labels without curves are left out.
         y_title: what is drawn.
+        x_title: over what.
 
     Returns:
         An SVG file's text.
@@ -76,9 +78,9 @@ def draw_curves(panels: Mapping[str, Mapping[str, Sequence[Curve]]], y_title: st
     }
     labels = list(dict.fromkeys(label for lines in shown.values() for label in lines))
     if not labels:
-        raise ValueError("there are no validation curves yet; wait for the first validation of a run")
+        raise ValueError("there are no curves yet; wait for the first validation of a run")
     colors = {label: COLORS[index % len(COLORS)] for index, label in enumerate(labels)}
-    drawn = {title: _panel(title, lines, colors, y_title) for title, lines in shown.items()}
+    drawn = {title: _panel(title, lines, colors, (x_title, y_title)) for title, lines in shown.items()}
     return _document(list(drawn.values()), colors)
 
 
@@ -164,12 +166,14 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [number * step for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def _panel(title: str, lines: Mapping[str, Sequence[Curve]], colors: Mapping[str, str], y_title: str) -> list[str]:
+def _panel(
+    title: str, lines: Mapping[str, Sequence[Curve]], colors: Mapping[str, str], titles: tuple[str, str]
+) -> list[str]:
     points = [point for curves in lines.values() for curve in curves for point in curve.items()]
     if not points:
         return [_heading(title)]
     x_range, y_range = (_range([point[axis] for point in points]) for axis in (0, 1))
-    parts, place = _axes(title, x_range, y_range, ("epoch", y_title))
+    parts, place = _axes(title, x_range, y_range, titles)
     for label, curves in lines.items():
         thin = [(curve, 0.6) for curve in curves] if len(curves) > 1 else []
         for curve, stroke in [*thin, (mean_curve(curves), 2.0)]:

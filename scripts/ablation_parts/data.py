@@ -7,8 +7,9 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from ablation_parts.task import Prepared
 from recon_monai.data import (
     SPLITS,
     AcquisitionHeader,
@@ -21,12 +22,44 @@ from recon_monai.data import (
 )
 from recon_monai.physics import ifft2c, rss, truncate_kspace
 
-__all__ = ["DESCRIPTION", "describe_data", "reduce_data", "share_out"]
+__all__ = ["DESCRIPTION", "describe_data", "prepare_slices", "reduce_data", "share_out"]
 
 DESCRIPTION = "data.json"
 """Written into the folder of a reduced copy when it is complete."""
 
 logger = logging.getLogger(__name__)
+
+
+class SliceSize(Protocol):
+    """What the plans of reconstruction say about their data."""
+
+    @property
+    def matrix(self) -> int | None:
+        """Rows and columns of k-space in the reduced copy of the data; None uses the data as they are."""
+
+    @property
+    def slices(self) -> Mapping[str, int]:
+        """Slices of each anatomy in each part of that copy."""
+
+
+def prepare_slices(source: Path, folder: Path, scale: SliceSize) -> Prepared:
+    """The data of a comparison of reconstructions: a small copy, or the source itself.
+
+    Args:
+        source: a data set with a split.
+        folder: of the results; the copy goes there.
+        scale: says which.
+
+    Returns:
+        The data; an update is a slice.
+    """
+    if scale.matrix is None:
+        data, parts = source, describe_data(source)
+    else:
+        data = folder / "data"
+        parts = reduce_data(source, data, scale.matrix, scale.slices)
+    slices = {anatomy: counts["slices"] for anatomy, counts in parts["train"].items()}
+    return Prepared(data, parts, sorted(slices), {None: sum(slices.values()), **slices})
 
 
 def reduce_data(source: Path, folder: Path, size: int, slices: Mapping[str, int]) -> dict[str, Any]:

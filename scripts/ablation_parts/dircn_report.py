@@ -10,6 +10,7 @@ from typing import Any
 
 from ablation_parts.dircn_plan import DEFAULT, MeasuredSize, Run, Scale, measured_networks
 from ablation_parts.hardest import hardest, hardest_table, histogram, select
+from ablation_parts.measuring import device_in_words
 from ablation_parts.pages import (
     ZERO_FILLED,
     Claim,
@@ -23,11 +24,11 @@ from ablation_parts.pages import (
     runs_table,
     table_notes,
     validation_figure,
+    write_page,
 )
 from ablation_parts.results import Row, read_slices
 from ablation_parts.runner import Queue
 from ablation_parts.task import MEASUREMENT
-from recon_monai import RESEARCH_NOTICE
 from recon_monai.data import atomic_path
 from recon_monai.evaluation.tables import markdown_table
 from recon_monai.networks import DIRCN, NormResXUNet, SensitivityNetwork
@@ -89,8 +90,6 @@ def write_report(runs: Queue[Run, Scale], plan: dict[str, Any], file: Path) -> N
     anatomies, folder = sorted(plan["data"]["train"]), file.with_suffix("")
     counts = {run.name: f"{parameters(run, runs.scale):,}" for run in runs.runs if run.kind == "network"}
     parts = [
-        "# Comparison of DIRCN variants",
-        f"**{RESEARCH_NOTICE}** This page is written by the command at its end, numbers and sentences.",
         _setting(runs, plan),
         "## Test subjects",
         table_notes(rows),
@@ -108,14 +107,8 @@ def write_report(runs: Queue[Run, Scale], plan: dict[str, Any], file: Path) -> N
         ),
         "## Runs",
         runs_table(runs, counts, "batches"),
-        "## Again",
-        "```bash\npython scripts/ablation.py --bundle weighted_dircn --dataset_dir DATA --scale {0}\n"
-        "python scripts/ablation.py --bundle weighted_dircn --dataset_dir DATA --scale {0} --report {1}\n```".format(
-            plan["scale"], file
-        ),
     ]
-    with atomic_path(file) as temporary:
-        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    write_page(file, "Comparison of DIRCN variants", parts, "weighted_dircn", plan["scale"])
 
 
 def parameters(run: Run, scale: Scale) -> int:
@@ -179,10 +172,9 @@ def _costs(runs: Queue[Run, Scale]) -> str:
     if not runs.done(run):
         return "Not measured yet."
     state = json.loads((runs.path(run, MEASUREMENT) / "finished.json").read_text())
-    device, threads = state["where"]["device"], state["where"]["threads"]
-    place = f"the CPU ({threads} thread{'s' if threads > 1 else ''})" if device == "cpu" else device
     parts = [
-        f"A training step (forward, loss, backward, Adam) of one slice of noise on {place}, each figure from "
+        "A training step (forward, loss, backward, Adam) of one slice of noise on "
+        f"{device_in_words(state['where'])}, each figure from "
         f"{runs.scale.rounds} processes of their own, networks in turn: the median, and in brackets the range. Memory "
         "is what the first step adds at its peak to that of network and input. The last row computes activations again "
         "in the backward pass. Focal loss and batch schedule have the network of the default."

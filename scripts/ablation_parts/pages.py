@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from ablation_parts.curves import Curve, draw_curves, mean_curve, read_curves
 from ablation_parts.results import (
     METRICS,
     Row,
+    case_of,
     difference,
     paired_deviation,
     pooled_deviation,
@@ -20,6 +21,7 @@ from ablation_parts.results import (
 )
 from ablation_parts.runner import EVALUATION, TRAINING, Queue
 from ablation_parts.task import Task
+from recon_monai import RESEARCH_NOTICE
 from recon_monai.data import atomic_path
 from recon_monai.evaluation.tables import markdown_table
 
@@ -34,10 +36,13 @@ __all__ = [
     "evaluated_rows",
     "matrix_in_words",
     "progress_in_words",
+    "quality_table",
     "quality_tables",
     "runs_table",
     "table_notes",
     "validation_figure",
+    "verdict",
+    "write_page",
 ]
 
 ZERO_FILLED = "zero-filled"
@@ -69,6 +74,29 @@ class Figure(NamedTuple):
 
     title: str
     variants: tuple[str, ...]
+
+
+def write_page(file: Path, title: str, parts: Sequence[str], bundle: str | None, scale: str) -> None:
+    """Write a page: title and notice, the parts, and the commands that write it again.
+
+    Args:
+        file: the page, Markdown.
+        title: its heading.
+        parts: what stands between.
+        bundle: option of the commands; None: the default.
+        scale: likewise.
+    """
+    options = f"{f'--bundle {bundle} ' if bundle else ''}--dataset_dir DATA --scale {scale}"
+    command = f"python scripts/ablation.py {options}"
+    text = [
+        f"# {title}",
+        f"**{RESEARCH_NOTICE}** This page is written by the command at its end, numbers and sentences.",
+        *parts,
+        "## Again",
+        f"```bash\n{command}\n{command} --report {file}\n```",
+    ]
+    with atomic_path(file) as temporary:
+        temporary.write_text("\n\n".join(text) + "\n", encoding="utf-8")
 
 
 def evaluated_rows(
@@ -179,17 +207,40 @@ def quality_tables(rows: Sequence[Row], labels: Mapping[str, str]) -> list[str]:
             groups.append((f"{anatomy}, {acceleration}x", {"anatomy": anatomy, "acceleration": acceleration}))
     parts = []
     for title, fields in groups:
-        table = []
-        for variant, label in labels.items():
-            complete = complete_rows(rows, variant)
-            means = {metric: seed_means(complete, variant, metric, **fields) for metric in METRICS}
-            seeds = len(means["ssim"]) if variant != ZERO_FILLED else 0
-            cells = {METRICS[metric]: value_and_spread(found, metric) for metric, found in means.items()}
-            if variant == ZERO_FILLED:
-                cells = {name: cell.removesuffix(" *") for name, cell in cells.items()}
-            table.append({"variant": label, "seeds": str(seeds) if seeds else "", **cells})
-        parts += [f"### {title}", markdown_table(table)]
+        parts += [f"### {title}", quality_table(rows, labels, METRICS, (ZERO_FILLED,), **fields)]
     return parts
+
+
+def quality_table(
+    rows: Sequence[Row],
+    labels: Mapping[str, str],
+    metrics: Mapping[str, str],
+    seedless: Collection[str] = (),
+    **fields: Any,
+) -> str:
+    """Quality of all variants on some volumes.
+
+    Args:
+        rows: test volumes.
+        labels: variants in their order, and how the table names them.
+        metrics: in their order, and how the table names them.
+        seedless: variants that no seed makes any difference to.
+        fields: conditions, like ``anatomy="brain"``.
+
+    Returns:
+        The table.
+    """
+    table = []
+    for variant, label in labels.items():
+        complete = complete_rows(rows, variant)
+        means = {metric: seed_means(complete, variant, metric, **fields) for metric in metrics}
+        cells = {metrics[metric]: value_and_spread(found, metric) for metric, found in means.items()}
+        seeds = max(len(found) for found in means.values())
+        if variant in seedless:
+            cells = {name: cell.removesuffix(" *") for name, cell in cells.items()}
+        shown = str(seeds) if seeds and variant not in seedless else ""
+        table.append({"variant": label, "seeds": shown, **cells})
+    return markdown_table(table)
 
 
 def complete_rows(rows: Sequence[Row], variant: str) -> list[Row]:
@@ -202,8 +253,8 @@ def complete_rows(rows: Sequence[Row], variant: str) -> list[Row]:
     Returns:
         Its rows.
     """
-    everything = {(row["file"], row["acceleration"]) for row in rows}
-    own: dict[int, list[Row]] = {}
+    everything = {case_of(row) for row in rows}
+    own: dict[int | None, list[Row]] = {}
     for row in rows:
         if row["variant"] == variant:
             own.setdefault(row["seed"], []).append(row)
@@ -246,7 +297,7 @@ def claims_table(
         span = f"{min(ssim.by_seed.values()):+.4f} to {max(ssim.by_seed.values()):+.4f}" if several else "*"
         better = f"{ssim.better} of {ssim.volumes}"
         cells = (str(len(ssim.by_seed)), f"{ssim.mean:+.4f}", span, f"{psnr.mean:+.2f}", better)
-        found = tuple(_verdict(ssim.sign(spread), claim.expected) for spread in (unpaired, paired))
+        found = tuple(verdict(ssim.sign(spread), claim.expected) for spread in (unpaired, paired))
         table.append(_claim_cells(claim, cells, found))
     if deviation is None or paired is None:
         judged = "The spread over seeds is not known yet, so that no difference can be judged."
@@ -255,7 +306,13 @@ def claims_table(
     return f"{intro} {judged}\n\n{markdown_table(table)}"
 
 
-def _verdict(sign: int | None, expected: int) -> str:
+def verdict(sign: int | None, expected: int) -> str:
+    """What became of a claim.
+
+    Args:
+        sign: of the difference that was found; 0: none; None: it cannot be judged.
+        expected: the sign claimed; 0: that the difference is not negative.
+    """
     if sign is None:
         return "spread unknown"
     if sign == 0:

@@ -21,12 +21,11 @@ from ablation_parts.pages import (
     runs_table,
     table_notes,
     validation_figure,
+    write_page,
 )
 from ablation_parts.plan import OMEGA, OTHER_OMEGAS, Run, Scale
 from ablation_parts.results import METRICS, value_and_spread
 from ablation_parts.runner import Queue
-from recon_monai import RESEARCH_NOTICE
-from recon_monai.data import atomic_path
 from recon_monai.evaluation.tables import markdown_table
 from recon_monai.networks import NormUNet, SensitivityNetwork, UniversalVarNet, VarNet
 
@@ -87,8 +86,6 @@ def write_report(runs: Queue[Run, Scale], plan: dict[str, Any], file: Path) -> N
         validation_figure(runs, anatomies, figure, _label, folder / f"{name}.svg") for name, figure in _FIGURES.items()
     ]
     parts = [
-        "# Ablation of the universal VarNet",
-        f"**{RESEARCH_NOTICE}** This page is written by the command at its end, numbers and sentences.",
         _setting(runs, plan),
         "## Test subjects",
         table_notes(rows),
@@ -101,12 +98,8 @@ def write_report(runs: Queue[Run, Scale], plan: dict[str, Any], file: Path) -> N
         *figures,
         "## Runs",
         runs_table(runs, _counts(runs)),
-        "## Again",
-        "```bash\npython scripts/ablation.py --dataset_dir DATA --scale {0}\n"
-        "python scripts/ablation.py --dataset_dir DATA --scale {0} --report {1}\n```".format(plan["scale"], file),
     ]
-    with atomic_path(file) as temporary:
-        temporary.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    write_page(file, "Ablation of the universal VarNet", parts, None, plan["scale"])
 
 
 def parameters(run: Run, scale: Scale, anatomies: Sequence[str]) -> int:

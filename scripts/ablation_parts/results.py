@@ -13,22 +13,36 @@ from typing import Any
 __all__ = [
     "METRICS",
     "SLICE_METRICS",
+    "VOLUME_METRICS",
     "Difference",
+    "case_of",
     "difference",
+    "format_metric",
     "paired_deviation",
     "pooled_deviation",
     "read_rows",
     "read_slices",
+    "read_volumes",
     "seed_means",
     "value_and_spread",
 ]
 
 SLICE_METRICS = ("ssim", "psnr", "nmse")
 METRICS = {"ssim": "SSIM", "psnr": "PSNR [dB]", "nmse": "NMSE", "foreground_ssim": "foreground SSIM"}
-_DECIMALS = {"ssim": 4, "psnr": 2, "nmse": 4, "foreground_ssim": 4}
+VOLUME_METRICS = {
+    "ssim": "SSIM",
+    "psnr": "PSNR [dB]",
+    "nrmse": "NRMSE",
+    "sharpness": "sharpness",
+    "detail_energy": "detail, energy",
+    "detail_agreement": "detail, agreement",
+}
+_DECIMALS = {"ssim": 4, "psnr": 2, "nmse": 4, "foreground_ssim": 4, "nrmse": 4}
+_USUAL_DECIMALS = 3
 
 Row = dict[str, Any]
-"""A test volume at one acceleration: ``variant``, ``seed``, ``file``, ``anatomy``, ``acceleration`` and the metrics."""
+"""A test volume: ``variant``, ``seed`` (None: the same for all seeds), ``file`` and metrics; of reconstructions also
+``anatomy`` and ``acceleration``, of super-resolution ``subject`` and ``recipe``."""
 
 
 def read_rows(file: Path, variant: str, seed: int, method: str = "reconstruction") -> list[Row]:
@@ -74,6 +88,38 @@ def read_slices(file: Path, variant: str, seed: int, method: str = "reconstructi
     ]
 
 
+def read_volumes(file: Path, variant: str, seed: int | None, method: str | None = None) -> list[Row]:
+    """Volumes of one evaluation of super-resolution.
+
+    Args:
+        file: ``volumes.csv``, or a table of several methods.
+        variant: written into the rows.
+        seed: likewise; None for what does not depend on it.
+        method: which of the methods; None where there is one.
+
+    Returns:
+        The rows.
+    """
+    return [
+        {
+            **{"variant": variant, "seed": seed},
+            **{name: row[name] for name in ("file", "subject", "recipe")},
+            **{metric: float(row[metric]) for metric in VOLUME_METRICS},
+        }
+        for row in _read(file)
+        if method is None or row["method"] == method
+    ]
+
+
+def case_of(row: Row) -> tuple[Any, ...]:
+    """What was measured, by whichever variant.
+
+    Args:
+        row: a volume.
+    """
+    return row["file"], row.get("acceleration")
+
+
 def _read(file: Path) -> list[dict[str, str]]:
     with file.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
@@ -89,7 +135,7 @@ def _fields(row: Mapping[str, str], variant: str, seed: int) -> Row:
     }
 
 
-def seed_means(rows: Iterable[Row], variant: str, metric: str, **fields: Any) -> dict[int, float]:
+def seed_means(rows: Iterable[Row], variant: str, metric: str, **fields: Any) -> dict[int | None, float]:
     """Mean over the volumes of a variant, for each seed.
 
     Args:
@@ -101,7 +147,7 @@ def seed_means(rows: Iterable[Row], variant: str, metric: str, **fields: Any) ->
     Returns:
         Mean by seed.
     """
-    values: dict[int, list[float]] = {}
+    values: dict[int | None, list[float]] = {}
     for row in rows:
         fits = row["variant"] == variant and all(row[name] == value for name, value in fields.items())
         if fits and not math.isnan(row[metric]):
@@ -109,7 +155,7 @@ def seed_means(rows: Iterable[Row], variant: str, metric: str, **fields: Any) ->
     return {seed: statistics.fmean(found) for seed, found in sorted(values.items())}
 
 
-def value_and_spread(means: dict[int, float], metric: str) -> str:
+def value_and_spread(means: Mapping[Any, float], metric: str) -> str:
     """A cell: mean over the seeds and their standard deviation; a star where there is one seed.
 
     Args:
@@ -121,9 +167,20 @@ def value_and_spread(means: dict[int, float], metric: str) -> str:
     """
     if not means:
         return "n/a"
-    decimals, values = _DECIMALS[metric], list(means.values())
-    mean = f"{statistics.fmean(values):.{decimals}f}"
-    return f"{mean} *" if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{decimals}f}"
+    values = list(means.values())
+    mean = format_metric(statistics.fmean(values), metric)
+    return f"{mean} *" if len(values) == 1 else f"{mean} ± {format_metric(statistics.stdev(values), metric)}"
+
+
+def format_metric(value: float, metric: str, sign: str = "") -> str:
+    """A value with the decimals of its metric.
+
+    Args:
+        value: of it, or a difference of two.
+        metric: which.
+        sign: ``"+"`` to show it always.
+    """
+    return f"{value:{sign}.{_DECIMALS.get(metric, _USUAL_DECIMALS)}f}"
 
 
 def pooled_deviation(rows: Sequence[Row], metric: str) -> float | None:
@@ -205,7 +262,7 @@ def difference(rows: Sequence[Row], variant: str, base: str, metric: str) -> Dif
     """
     values = {
         name: {
-            (row["seed"], row["file"], row["acceleration"]): row[metric]
+            (row["seed"], *case_of(row)): row[metric]
             for row in rows
             if row["variant"] == name and not math.isnan(row[metric])
         }

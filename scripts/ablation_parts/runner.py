@@ -181,8 +181,8 @@ class Queue(Generic[RunT, ScaleT]):
             temporary.write_text(json.dumps(list(attempts), indent=2) + "\n")
 
     def steps(self, run: RunT) -> int:
-        """Batches of a run, each of which is an update unless the run accumulates them."""
-        return run.epochs(self.scale) * self.updates[run.anatomy]
+        """Batches of a run."""
+        return run.steps(self.scale, self.updates)
 
     def seconds(self, run: RunT, key: str = "cpu_seconds") -> float:
         """Time that a run took so far, of all processors or (``"seconds"``) by the clock."""

@@ -6,24 +6,32 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
-__all__ = ["EVALUATION", "MEASUREMENT", "TRAINING", "Size", "Task", "bundle_command"]
+__all__ = ["EVALUATION", "MEASUREMENT", "TRAINING", "Prepared", "Size", "Task", "bundle_command"]
 
 TRAINING, EVALUATION, MEASUREMENT = "training", "evaluation", "measurement"
 BUNDLES = Path(__file__).parents[2] / "bundles"
 
 
+class Prepared(NamedTuple):
+    """Data of the runs.
+
+    Attributes:
+        folder: where.
+        parts: what is in there, for the plan and the page.
+        anatomies: those of the data.
+        updates: batches of an epoch with all anatomies, and for each of them alone by its name.
+    """
+
+    folder: Path
+    parts: dict[str, Any]
+    anatomies: list[str]
+    updates: Mapping[str | None, int]
+
+
 class Size(Protocol):
     """What every plan says about the size of its runs."""
-
-    @property
-    def matrix(self) -> int | None:
-        """Rows and columns of k-space in the reduced copy of the data; None uses the data as they are."""
-
-    @property
-    def slices(self) -> Mapping[str, int]:
-        """Slices of each anatomy in each part of that copy."""
 
     @property
     def step_seconds(self) -> float:
@@ -68,6 +76,18 @@ class Task(ABC, Generic[ScaleT]):
     @abstractmethod
     def epochs(self, scale: ScaleT) -> int:
         """Epochs of its training; 0 if it has none."""
+
+    def steps(self, scale: ScaleT, updates: Mapping[str | None, int]) -> int:
+        """Batches of its training, each of which is an update unless the run accumulates them.
+
+        Args:
+            scale: its size.
+            updates: batches of an epoch, see `Prepared`.
+
+        Returns:
+            The number.
+        """
+        return self.epochs(scale) * updates[self.anatomy]
 
     @abstractmethod
     def stages(self, runs: Sequence[Self]) -> dict[str, Self]:

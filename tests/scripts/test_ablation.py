@@ -171,7 +171,7 @@ def test_curves_are_drawn_where_their_values_are(parts):
     assert {"brain", "one", "other <b>", "epoch", "SSIM"} <= set(labels)
     assert "none" not in labels
     assert parts.curves.ticks(0.68, 0.91) == pytest.approx([0.7, 0.75, 0.8, 0.85, 0.9])
-    with pytest.raises(ValueError, match="no validation curves"):
+    with pytest.raises(ValueError, match="no curves"):
         parts.curves.draw_curves({"brain": {"none": []}}, "SSIM")
 
 
