@@ -2,11 +2,11 @@
 
     python scripts/measure_dircn.py FOLDER SETTINGS
 
-SETTINGS is JSON: ``networks`` (arguments of `DIRCN` by name), ``measured`` (list of ``sizes``: cascades, channels,
-channels of the coil maps; and ``shape``: coils, rows, columns) and ``rounds``, processes for each figure. Networks take
-turns, each process measures one as `scripts/benchmark.py` does, on the GPU if there is one. FOLDER keeps what is
-measured after each process, so that the same command goes on where it was cut off; when all is there it gets
-``finished.json``.
+SETTINGS is JSON: ``networks`` (arguments of `DIRCN` by name, and ``coil_chunk`` of its coil maps), ``measured`` (list of
+``sizes``: cascades, channels, channels of the coil maps; and ``shape``: coils, rows, columns) and ``rounds``, processes
+for each figure. Networks take turns, each process measures one as `scripts/benchmark.py` does, on the GPU if there is
+one. FOLDER keeps what is measured after each process, so that the same command goes on where it was cut off; when all
+is there it gets ``finished.json``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,12 @@ def measure(settings: dict[str, Any]) -> dict[str, Any]:
     Returns:
         ``seconds``, ``megabytes``, ``parameters``; the first two are None where the memory of a GPU is too small.
     """
-    call = Call(DIRCN(*settings["sizes"], **settings["network"]), kspace_and_mask, settings)
+    arguments = dict(settings["network"])
+    chunk = arguments.pop("coil_chunk", None)
+    network = DIRCN(*settings["sizes"], **arguments)
+    if chunk is not None:
+        network.sensitivity_network.coil_chunk = chunk
+    call = Call(network, kspace_and_mask, settings)
     try:
         return step(call, settings)
     except torch.OutOfMemoryError:

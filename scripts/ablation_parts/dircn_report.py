@@ -236,13 +236,19 @@ def memory_sentences(by_name: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         f"({concat / none - 1:+.1%}), the normalized sum {default - none:+.0f} MB ({default / none - 1:+.1%}): the sum "
         f"takes {default / concat - 1:+.1%} of memory compared with concatenation. Interconnections make "
         f"{default - without:+.0f} MB of it ({default / without - 1:+.1%}), and computing activations again "
-        f"{saving - default:+.0f} MB ({saving / default - 1:+.1%})."
+        f"{saving - default:+.0f} MB ({saving / default - 1:+.1%}). Processes of the same network differ by up to "
+        f"{max(_range(entries) for entries in by_name.values()):.0f} MB; smaller differences are none."
     )
 
 
 def _median(entries: Sequence[Mapping[str, Any]], key: str) -> float | None:
     values = [entry[key] for entry in entries]
     return None if None in values else statistics.median(values)
+
+
+def _range(entries: Sequence[Mapping[str, Any]]) -> float:
+    values = [float(entry["megabytes"]) for entry in entries]
+    return max(values) - min(values)
 
 
 def _figure(entries: Sequence[Mapping[str, Any]], key: str, form: str) -> str:

@@ -207,6 +207,10 @@ def test_batch_schedule_overlay(checkout, tiny_data, trained_dircn):
     events = EventAccumulator(str(trained_dircn.parent / "batches"))
     events.Reload()
     assert [event.value for event in events.Scalars("effective_batch")] == [4, 4, 2, 1]
+    # an option of what takes no part is refused
+    refused = start_bundle("training", files("train", "batch_schedule"), checkout, {**options, "rate_factor": 0.1})
+    assert refused.returncode != 0
+    assert "--rate_factor would be without effect" in refused.stdout
 
 
 def test_the_rate_falls_on_a_plateau(checkout, tiny_data, trained_dircn):

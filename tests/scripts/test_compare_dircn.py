@@ -181,6 +181,9 @@ def test_memory_is_said_as_measured(parts):
     text = parts.report.memory_sentences(by_name)
     assert "concatenation adds +100 MB (+100.0%), the normalized sum +50 MB (+50.0%)" in text
     assert "-25.0% of memory compared with concatenation" in text
+    assert "differ by up to 0 MB" in text
+    by_name["none"] = [{**by_name["none"][0], "megabytes": megabytes} for megabytes in (97.0, 104.0)]
+    assert "differ by up to 7 MB; smaller differences are none" in parts.report.memory_sentences(by_name)
     by_name["concat"] = [{"name": "concat", "megabytes": None, "seconds": None, "parameters": 10}]
     assert "do not fit" in parts.report.memory_sentences(by_name)
 

@@ -79,9 +79,9 @@ class DIRCNCascade(nn.Module):
     ``k_i - eta M (k_i - k0) - F S y_i`` as in `VarNetCascade`.
 
     `data_consistency_weight` is lambda (0.01 at first) or eta (1 at first). Neither is bounded, so that published
-    weights keep their meaning: a lambda a little below 0 is a step beyond the measured samples, away from the
-    network's, which training may choose as it may any step size. The image grows without bound towards the pole at
-    -1, and the loss with it, which keeps training away from there.
+    weights keep their meaning. A lambda below 0 steps beyond the measured samples, away from the network's, and the
+    result grows without bound towards the pole at -1. Training does go there: the weights of `weighted_dircn` have
+    lambdas from -0.9 to -0.2, so that images within the cascade are larger than the one that comes out.
 
     Args:
         refinement: as `NormResXUNet`: ``refinement.refine(images, interconnections, newest=...)`` returns an image and
