@@ -2,11 +2,11 @@
 
     python scripts/measure_dircn.py FOLDER SETTINGS
 
-SETTINGS is JSON: ``networks`` (arguments of `DIRCN` by name, and ``coil_chunk`` of its coil maps), ``measured`` (list of
-``sizes``: cascades, channels, channels of the coil maps; and ``shape``: coils, rows, columns) and ``rounds``, processes
-for each figure. Networks take turns, each process measures one as `scripts/benchmark.py` does, on the GPU if there is
-one. FOLDER keeps what is measured after each process, so that the same command goes on where it was cut off; when all
-is there it gets ``finished.json``.
+SETTINGS is JSON: ``networks`` (arguments of `DIRCN` by name, and ``coil_chunk`` of its coil maps), ``measured`` (list
+of ``sizes``: cascades, channels, channels of the coil maps; and ``shape``: coils, rows, columns) and ``rounds``,
+processes for each figure. Networks take turns, each process measures one as `scripts/benchmark.py` does, on the GPU
+if there is one. FOLDER keeps what is measured after each process, so that the same command goes on where it was cut
+off; when all is there it gets ``finished.json``.
 """
 
 from __future__ import annotations
