@@ -28,6 +28,11 @@ __all__ = ["AdversarialState", "CriticConstraint", "WGANTrainer"]
 
 CriticConstraint = Literal["gradient_penalty", "weight_clipping"]
 
+_CLIP = 0.01
+_NORMALIZATIONS = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._NormBase)
+_FLAT = 1e-5  # share of the scores; float32 resolves 1e-7
+_PATIENCE = 100  # steps of the critic
+
 logger = logging.getLogger(__name__)
 
 
@@ -48,9 +53,12 @@ class WGANTrainer(SupervisedTrainer):
 
     ``state.output`` holds ``image``, ``label``, ``pred``; ``loss``, the generator's objective; ``l1``, the
     reconstruction loss; and of steps with the critic ``fake_score``, of its own steps also ``real_score``,
-    ``wasserstein`` (the estimate of the distance), ``critic_loss`` and, where it was computed, ``penalty``. The numbers
-    are also in ``state.terms``, whatever postprocessing makes of the output. ``state.updates`` counts the updates by
-    kind (``pretraining``, ``critic``, ``generator``), ``state.update`` is the kind of the last one.
+    ``wasserstein`` (the estimate of the distance), ``critic_loss`` and, where it was computed, ``penalty``; steps of
+    the generator by the critic have ``score_gradient``, the mean norm of the score's gradient at what was made (near 1
+    with a penalty; 0: the critic teaches nothing). The numbers are also in ``state.terms``, whatever postprocessing
+    makes of the output. ``state.updates`` counts the updates by kind (``pretraining``, ``critic``, ``generator``),
+    ``state.update`` is the kind of the last one. An estimate of the distance that stays at zero for 100 steps of the
+    critic is warned of.
 
     To go on with an interrupted run, give the trainer `TrainingCheckpoint`, which finds `saved_states`.
 
@@ -65,7 +73,11 @@ class WGANTrainer(SupervisedTrainer):
         constraint: ``"gradient_penalty"``, or ``"weight_clipping"`` (Arjovsky et al. 2017), for comparison.
         adversarial_loss: the losses, with the weight of the penalty.
         penalty_every: compute the penalty in every so manieth step of the critic only, with so many times its weight.
-        clip: weights of the critic stay in [-clip, clip], for ``"weight_clipping"``.
+        clip: weights and biases of the critic's convolutions and linear layers stay in [-clip, clip], for
+            ``"weight_clipping"``. Scale and shift of normalizations are exempt: clipping is to bound how steep the
+            linear maps are, and the scale in front of a normalization is divided out by it. But at 0.01 the variance
+            that reaches the next normalization is far below what it adds against division by zero (1e-5), and the
+            score of eight layers would be a constant.
         adversarial_weight: of the score in the generator's loss.
         adversarial_options: for the generator's optimizer from the end of pretraining on, such as
             ``{"lr": 5e-6, "betas": [0.0, 0.9]}``; its moments are kept. None: as before.
@@ -93,7 +105,7 @@ class WGANTrainer(SupervisedTrainer):
         constraint: CriticConstraint = "gradient_penalty",
         adversarial_loss: WassersteinGPLoss | None = None,
         penalty_every: int = 1,
-        clip: float = 0.01,
+        clip: float = _CLIP,
         adversarial_weight: float = 1e-3,
         adversarial_options: Mapping[str, Any] | None = None,
         loss_function: Any = None,
@@ -137,6 +149,7 @@ class WGANTrainer(SupervisedTrainer):
         self.state.terms = {}
         self.state_dict_user_keys.append("updates")
         self._alike = False
+        self._flat = 0
         self.add_event_handler(Events.STARTED, self._start)
 
     @property
@@ -157,6 +170,7 @@ class WGANTrainer(SupervisedTrainer):
     def _start(self, engine: Engine) -> None:
         """Say what the run will do."""
         self._alike = False
+        self._flat = 0
         if not self.state.epoch_length:
             return
         steps = self.state.max_epochs * self.state.epoch_length
@@ -196,6 +210,7 @@ class WGANTrainer(SupervisedTrainer):
         self, inputs: Tensor, targets: Tensor, args: Any, kwargs: Any, where: str, *, adversarial: bool
     ) -> None:
         output, critic = self.state.output, _unwrapped(self.critic)
+        gradients: list[Tensor] = []
         self.optimizer.zero_grad(set_to_none=True)
         with _frozen(critic):
             output[CommonKeys.PRED] = prediction = self._generate(inputs, args, kwargs)
@@ -204,8 +219,10 @@ class WGANTrainer(SupervisedTrainer):
             terms = {"l1": reconstruction}
             if adversarial:
                 critic.train()
+                scored = prediction.view_as(prediction)
+                scored.register_hook(gradients.append)
                 with self._autocast(inputs):
-                    scores = critic(prediction)
+                    scores = critic(scored)
                 away = self.adversarial_loss.generator_loss(scores)
                 terms["fake_score"] = -away
                 loss = reconstruction + self.adversarial_weight * away
@@ -213,6 +230,9 @@ class WGANTrainer(SupervisedTrainer):
             self.fire_event(IterationEvents.LOSS_COMPLETED)
             loss.backward()
         self.fire_event(IterationEvents.BACKWARD_COMPLETED)
+        if gradients and self.adversarial_weight > 0:
+            norms = torch.linalg.vector_norm(gradients[0].flatten(1), dim=1)
+            terms["score_gradient"] = norms.mean() * len(norms) / self.adversarial_weight
         statistics = [buffer for buffer in self.generator.buffers() if buffer.is_floating_point()]
         self._finish(self.generator, terms, len(inputs), where, further=statistics)
         self.optimizer.step()
@@ -247,9 +267,22 @@ class WGANTrainer(SupervisedTrainer):
         self._finish(critic, terms, len(inputs), where)
         self.critic_optimizer.step()
         if self.constraint == "weight_clipping":
-            with torch.no_grad():
-                for parameter in critic.parameters():
-                    parameter.clamp_(-self.clip, self.clip)
+            _clip(critic, self.clip)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Warn, once, of a critic that has told nothing apart for a while."""
+        terms = self.state.terms
+        scores = max(abs(terms["real_score"].item()), abs(terms["fake_score"].item()))
+        self._flat = self._flat + 1 if abs(terms["wasserstein"].item()) <= _FLAT * scores else 0
+        if self._flat == _PATIENCE:
+            advice = {"weight_clipping": "a larger clip", "gradient_penalty": "a larger learning rate of the critic"}
+            logger.warning(
+                "the Wasserstein estimate has been 0 for %d steps of the critic: it gives real and made images one "
+                "score, and its gradient teaches the generator nothing; give %s",
+                _PATIENCE,
+                advice[self.constraint],
+            )
 
     def _generate(self, inputs: Tensor, args: Any, kwargs: Any) -> Tensor:
         with self._autocast(inputs):
@@ -336,6 +369,14 @@ class AdversarialState:
                 vars(trainer.schedule),
                 sum(trainer.state.updates.values()),
             )
+
+
+@torch.no_grad()
+def _clip(critic: nn.Module, bound: float) -> None:
+    for module in critic.modules():
+        if not isinstance(module, _NORMALIZATIONS):
+            for parameter in module.parameters(recurse=False):
+                parameter.clamp_(-bound, bound)
 
 
 @contextlib.contextmanager

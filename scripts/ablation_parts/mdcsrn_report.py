@@ -94,6 +94,7 @@ LEAST = {
     "detail_agreement": 0.01,
 }
 """Smaller differences do not count, however certain."""
+_GRADIENT = "train_score_gradient"
 _LEAST = ", ".join(f"{value:g} in {VOLUME_METRICS[name]}" for name, value in LEAST.items())
 _CLAIMED = (
     "What should hold, and by which number, was written down before any run. A difference is that of two variants at "
@@ -162,6 +163,8 @@ def write_report(runs: Queue[Run, Scale], plan: dict[str, Any], file: Path) -> N
         _published(),
         "## Parameters, memory and time",
         _costs(runs),
+        "## What the critics teach",
+        _gradients(runs),
         "## Curves",
         _curves(runs, folder),
         "## Pictures",
@@ -273,6 +276,39 @@ def _costs(runs: Queue[Run, Scale]) -> str:
         ]
         parts += [f"### {_size_in_words(size)}", _cost_table(entries, runs.scale.critic_steps)]
     return "\n\n".join(parts)
+
+
+def _gradients(runs: Queue[Run, Scale]) -> str:
+    """The norm of each critic's gradient at what the generator made, over the second half of the arm."""
+    found: dict[str, list[float]] = {}
+    for run in runs.runs:
+        if run.kind != "adversarial":
+            continue
+        norms = found.setdefault(run.variant, [])
+        curve = read_curves(runs.path(run, TRAINING), _GRADIENT).get(_GRADIENT, {})
+        late = [value for step, value in curve.items() if 2 * step > run.steps(runs.scale, {})]
+        norms += [statistics.mean(late)] if late else []
+    table = [
+        {
+            "variant": LABELS[name],
+            "seeds": str(len(norms)),
+            "gradient": f"{statistics.mean(norms):.2g}" if norms else "n/a",
+            "pulls, of L1": f"{statistics.mean(norms) * _pull(runs.scale):.2g}" if norms else "n/a",
+        }
+        for name, norms in found.items()
+    ]
+    intro = (
+        "Norm of the gradient of the score at the patches that the generator made, mean over its steps in the second "
+        "half of an arm and over seeds, and how strongly it pulls at the generator beside the mean absolute error "
+        "(times the score's weight, over the norm of that error's gradient). A penalty holds the norm near 1; with "
+        "clipped weights it is what the bound leaves. An arm whose critic has next to none is one of L1 alone, and "
+        "says nothing of critics."
+    )
+    return f"{intro}\n\n{markdown_table(table)}"
+
+
+def _pull(scale: Scale) -> float:
+    return scale.adversarial_weight * float(scale.patch_size**1.5)
 
 
 def _size_in_words(size: MeasuredSize) -> str:

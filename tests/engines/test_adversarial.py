@@ -20,7 +20,7 @@ from wgan_tools import batches, copies, make_trainer, networks, record, same
 
 from recon_monai.engines import OutOfMemory, PrepareVolumeBatch
 from recon_monai.losses import WassersteinGPLoss, gradient_penalty
-from recon_monai.networks import keep_running_statistics
+from recon_monai.networks import MDCSRNCritic, keep_running_statistics
 from recon_monai.physics import keyed_generator
 
 
@@ -175,19 +175,62 @@ def test_a_lazy_penalty_has_a_larger_weight() -> None:
         assert step["critic_loss"] == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
-def test_clipped_weights_stay_in_their_bounds() -> None:
-    trainer = make_trainer(batches(3), constraint="weight_clipping", clip=0.02, rate=0.5)
+def linear_maps(critic: nn.Module) -> list[torch.Tensor]:
+    modules = (module for module in critic.modules() if isinstance(module, nn.Conv3d | nn.Linear))
+    return [parameter.detach() for module in modules for parameter in module.parameters()]
+
+
+@pytest.mark.parametrize("norm", ["group", "layer"])
+def test_clipped_weights_stay_in_their_bounds(norm: Any) -> None:
+    """Those of linear maps; what normalizations scale by is no part of how steep these are."""
+    generator, _ = networks()
+    torch.manual_seed(0)
+    critic = MDCSRNCritic(width=2, norm=norm, patch_size=6)
+    trainer = make_trainer(batches(3), (generator, critic), constraint="weight_clipping", clip=0.02, rate=0.5)
     largest = []
     trainer.add_event_handler(
         Events.ITERATION_COMPLETED,
-        lambda engine: largest.append(max(p.detach().abs().max().item() for p in engine.critic.parameters())),
+        lambda engine: largest.append(max(p.abs().max().item() for p in linear_maps(engine.critic))),
     )
     found = record(trainer)
     assert largest == pytest.approx([0.02] * 3, rel=1e-6)
+    scales = [stage.norm.weight.detach().max().item() for stage in critic.stages[1:]]
+    assert min(scales) > 0.9
     assert not any("penalty" in step for step in found)
     plain = make_trainer(batches(1))
     plain.run()
-    assert max(p.detach().abs().max().item() for p in plain.critic.parameters()) > 0.9, "not with the penalty"
+    assert max(p.abs().max().item() for p in linear_maps(plain.critic)) > 0.1, "not with the penalty"
+
+
+def test_a_clipped_critic_keeps_a_gradient() -> None:
+    """Its score still tells the generator where to go, and what is reported of it is that gradient."""
+    generator, _ = networks()
+    torch.manual_seed(0)
+    critic = MDCSRNCritic(width=8)
+    data = batches(12, size=16)
+    trainer = make_trainer(
+        data, (generator, critic), constraint="weight_clipping", clip=0.05, critic_steps=11, adam=True, rate=1e-3
+    )
+    found = record(trainer)
+    assert found[-1]["kind"] == "generator"
+    made = trainer.state.output["pred"].requires_grad_()
+    (gradient,) = torch.autograd.grad(critic(made).sum(), made)
+    norm = gradient.flatten(1).norm(dim=1).mean().item()
+    assert norm > 1e-4
+    assert found[-1]["score_gradient"] == pytest.approx(norm, rel=1e-3)
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_critic_that_tells_nothing_apart_is_said_once(flat: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """With all weights near zero only the last bias is left."""
+    trainer = make_trainer(
+        batches(130), constraint="weight_clipping", clip=1e-4 if flat else 0.5, critic_only_steps=200, rate=1e-3
+    )
+    with caplog.at_level(logging.WARNING):
+        trainer.run()
+    said = [text for text in caplog.messages if text.startswith("the Wasserstein estimate has been 0 for 100 steps")]
+    assert len(said) == flat
+    assert not flat or said[0].endswith("give a larger clip")
 
 
 def test_checkpointing_changes_nothing() -> None:
