@@ -22,6 +22,7 @@ from recon_monai.engines.super_resolution_domain import (
     differences_from_training,
     read_domain,
     super_resolution_domain,
+    uncompared_contrast,
 )
 from recon_monai.engines.super_resolution_training import check_recipes, epoch_length, prepare_generator, volume_domain
 from recon_monai.engines.trainer import ReconstructionTrainer
@@ -73,4 +74,5 @@ __all__ = [
     "super_resolution_domain",
     "training_domain",
     "volume_domain",
+    "uncompared_contrast",
 ]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from recon_monai import RESEARCH_NOTICE, __version__
 from recon_monai.data import InputVolume, VolumeInput, atomic_path, find_inputs, write_volume
-from recon_monai.engines.super_resolution_domain import differences_from_training, read_domain
+from recon_monai.engines.super_resolution_domain import differences_from_training, read_domain, uncompared_contrast
 from recon_monai.inferers import SeamlessInferer
 from recon_monai.physics import Grid, kspace_support, resample_to_grid
 from recon_monai.transforms.scaling import ScaleToReferenced
@@ -251,12 +251,9 @@ class SuperResolver:
         if self.domain is None:
             warnings.append("nothing says what the weights were trained on, so volumes unlike that go unnoticed")
             return warnings, []
-        if volume.contrast is None:
-            known = ", ".join(self.domain["contrasts"])
-            warnings.append(
-                f"neither file nor option says the contrast (trained: {known}); name it by --contrast, so that it can "
-                "be compared"
-            )
+        uncompared = uncompared_contrast(self.domain, volume.contrast)
+        if uncompared is not None:
+            warnings.append(uncompared if volume.contrast else f"{uncompared}; name it by --contrast")
         factor = [old / new for old, new in zip(resolution, fine.spacing, strict=True)]
         outside = differences_from_training(self.domain, spacing=fine.spacing, factor=factor, contrast=volume.contrast)
         return warnings, outside

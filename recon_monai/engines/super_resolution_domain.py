@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections import Counter
@@ -9,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["differences_from_training", "read_domain", "super_resolution_domain"]
+__all__ = ["differences_from_training", "read_domain", "super_resolution_domain", "uncompared_contrast"]
 
 _TOLERANCE = 1.1  # ratio of sizes that no network notices
 _COARSE = 1.25  # factor from which an axis counts as coarser than the output
+_SHOWN = 6  # triples in a sentence
 
 
 def super_resolution_domain(
@@ -35,20 +37,23 @@ def super_resolution_domain(
             of the network.
 
     Returns:
-        ``spacings`` (smallest and largest voxel side in mm), ``factors`` (the triples, sorted within and once each:
-        which axis is coarse depends on how a volume is stored), ``contrasts`` and ``recipes`` (numbers of each), and
-        ``interpolation``. Without a known factor ``factors`` is empty, and resolutions are not compared later.
+        ``spacings`` (smallest and largest voxel side in mm), ``voxels`` and ``factors`` (the triples, sorted within and
+        once each: which axis is coarse depends on how a volume is stored), ``contrasts`` and ``recipes`` (numbers of
+        each), and ``interpolation``. Without a known factor ``factors`` is empty, and resolutions are not compared
+        later.
 
     Raises:
         ValueError: without a spacing.
     """
-    sides = [float(side) for spacing in spacings for side in spacing]
+    voxels = [sorted(float(side) for side in spacing) for spacing in spacings]
+    sides = [side for voxel in voxels for side in voxel]
     triples = {tuple(sorted((round(float(one), 3) for one in factor), reverse=True)) for factor in factors}
     known = sorted(triple for triple in triples if all(one == one for one in triple))
     if not sides:
         raise ValueError("a domain needs the voxel sizes of volumes, and there are none")
     return {
         "spacings": [round(min(sides), 4), round(max(sides), 4)],
+        "voxels": [list(voxel) for voxel in sorted({tuple(round(side, 3) for side in voxel) for voxel in voxels})],
         "factors": [list(triple) for triple in known],
         "contrasts": dict(Counter(contrasts).most_common()),
         "recipes": dict(Counter(recipes).most_common()),
@@ -85,8 +90,12 @@ def differences_from_training(
 ) -> list[str]:
     """How a volume differs from all that weights were trained on.
 
+    Voxel sizes and factors are compared as sorted triples: each has to be, within 10 %, one that was trained or lie
+    between two of them. Factors are compared where the input is coarser, and with triples that are coarser along as
+    many axes.
+
     Args:
-        record: of `super_resolution_domain`.
+        record: of `super_resolution_domain`; of records without ``voxels`` the range of sides is compared.
         spacing: of the output in mm.
         factor: by how much the resolution of the input is coarser than that, along each axis; NaN if unknown, which is
             no difference.
@@ -98,24 +107,53 @@ def differences_from_training(
     return list(_differences(record, [float(one) for one in spacing], [float(one) for one in factor], contrast))
 
 
+def uncompared_contrast(record: Mapping[str, Any], contrast: str | None) -> str | None:
+    """Why the contrast of a volume cannot be compared with those that weights were trained on.
+
+    Args:
+        record: of `super_resolution_domain`.
+        contrast: of the volume; None if unknown.
+
+    Returns:
+        A sentence without a full stop; None if it can be compared.
+    """
+    known = _known_contrasts(record)
+    if not known:
+        return "nothing says which contrasts the weights were trained on, so contrasts cannot be compared"
+    if contrast is None:
+        return (
+            f"neither names nor headers say the contrast (trained: {', '.join(known)}), so that it cannot be compared"
+        )
+    return None
+
+
 def _differences(
     record: Mapping[str, Any], spacing: Sequence[float], factor: Sequence[float], contrast: str | None
 ) -> Iterator[str]:
     smallest, largest = record["spacings"]
     if min(spacing) * _TOLERANCE < smallest or max(spacing) > largest * _TOLERANCE:
         yield (f"voxels of {_by(spacing)} mm were never trained (trained: sides of {smallest:g} to {largest:g} mm)")
+    elif record.get("voxels") and not _lies_among(sorted(spacing), record["voxels"]):
+        yield f"voxels of {_by(spacing)} mm were never trained (trained: {_listed(record['voxels'])} mm)"
     if record["factors"] and not any(math.isnan(one) for one in factor):
         yield from _differences_of_resolution(record["factors"], factor)
-    known = [name for name in record["contrasts"] if name != "unknown"]
+    known = _known_contrasts(record)
     if contrast is not None and known and contrast not in known:
         yield f"the contrast {contrast} was never trained (trained: {', '.join(known)})"
 
 
 def _differences_of_resolution(factors: Sequence[Sequence[float]], factor: Sequence[float]) -> Iterator[str]:
     most = max(max(triple) for triple in factors)
+    coarse = _count(factor)
+    alike = [triple[:coarse] for triple in factors if _count(triple) == coarse]
     if max(factor) > most * _TOLERANCE:
         yield f"an input {max(factor):.3g} times coarser than the output was never trained (trained: up to {most:g})"
-    coarse = _count(factor)
+    elif alike and not _lies_among(sorted(factor, reverse=True)[:coarse], alike):
+        trained = [triple for triple in factors if _count(triple) == coarse]
+        yield (
+            f"an input {_by(factor)} times coarser than the output was never trained (trained along {coarse} axes: "
+            f"{_listed(trained)})"
+        )
     numbers = sorted({_count(triple) for triple in factors})
     if coarse not in numbers:
         yield (
@@ -126,6 +164,35 @@ def _differences_of_resolution(factors: Sequence[Sequence[float]], factor: Seque
 
 def _count(factor: Sequence[float]) -> int:
     return sum(one >= _COARSE for one in factor)
+
+
+def _lies_among(found: Sequence[float], trained: Sequence[Sequence[float]]) -> bool:
+    """Whether numbers, in their order, are near some of those trained or between two of them."""
+    pairs = itertools.combinations_with_replacement(trained, 2)
+    return any(_lies_between(found, one, other) for one, other in pairs)
+
+
+def _lies_between(found: Sequence[float], one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether the line from one point to another, by logarithms, comes near."""
+    first, last = 0.0, 1.0
+    for value, start, end in zip(found, one, other, strict=True):
+        away, slope, near = math.log(value / start), math.log(end / start), math.log(_TOLERANCE) + 1e-9
+        if abs(slope) < 1e-9:
+            if abs(away) > near:
+                return False
+            continue
+        reached = sorted(((away - near) / slope, (away + near) / slope))
+        first, last = max(first, reached[0]), min(last, reached[1])
+    return first <= last
+
+
+def _known_contrasts(record: Mapping[str, Any]) -> list[str]:
+    return [name for name in record["contrasts"] if name != "unknown"]
+
+
+def _listed(triples: Sequence[Sequence[float]]) -> str:
+    shown = ", ".join(_by(triple) for triple in triples[:_SHOWN])
+    return shown if len(triples) <= _SHOWN else f"{shown} and {len(triples) - _SHOWN} more"
 
 
 def _by(numbers: Sequence[float]) -> str:

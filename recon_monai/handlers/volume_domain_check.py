@@ -8,7 +8,7 @@ from pathlib import Path
 from ignite.engine import Engine, Events
 
 from recon_monai.data import volume_facts
-from recon_monai.engines.super_resolution_domain import differences_from_training, read_domain
+from recon_monai.engines.super_resolution_domain import differences_from_training, read_domain, uncompared_contrast
 from recon_monai.handlers.volumes import Item, slices_of
 
 __all__ = ["VolumeDomainCheck"]
@@ -21,7 +21,7 @@ class VolumeDomainCheck:
 
     Compares with the record beside the weights (``<name of the weights>.json`` or ``model.json``, written by
     ``TrainingCheckpoint``): voxel size, how much coarser the low resolution is (where that is known), contrast (where
-    names or headers say it), and the interpolation to the fine grid. ``SuperResolver`` does the same for scans.
+    names or headers say it; else that is said), and the interpolation to the fine grid. ``SuperResolver`` does the same for scans.
 
     Args:
         weights: the file of the weights.
@@ -77,16 +77,23 @@ class VolumeDomainCheck:
         if self.domain is None:
             return
         for item, _ in slices_of(engine, type(self).__name__):
+            contrast = self._contrast(item)
             found = differences_from_training(
                 self.domain,
                 spacing=[float(step) for step in item["spacing"]],
                 factor=[float(one) for one in item["factor"]],
-                contrast=self._contrast(item),
+                contrast=contrast,
             )
             for difference in found:
-                if difference not in self._said:
-                    self._said.add(difference)
-                    logger.warning("%s: %s; judge the result with care", item["file"], difference)
+                self._say(f"{difference}; judge the result with care", item)
+            uncompared = uncompared_contrast(self.domain, contrast)
+            if uncompared is not None:
+                self._say(uncompared, item)
+
+    def _say(self, text: str, item: Item) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            logger.warning("%s: %s", item["file"], text)
 
     def _contrast(self, item: Item) -> str | None:
         path = str(item["path"])

@@ -373,3 +373,27 @@ def test_a_dicom_series_lies_where_itk_says(tmp_path: Path, turned: bool) -> Non
     assert made_files.image.name.startswith("series-")
     assert not any(word in text for word in ("Doe", "MRN0815", str(tmp_path)))
     assert json.loads(text)["input"]["kind"] == "DICOM"
+
+
+@pytest.mark.parametrize("shown", ["refuse", "warn"])
+def test_six_times_coarser_along_all_axes_is_refused(tmp_path: Path, shown: Any) -> None:
+    """The largest factor and the number of coarse axes were trained, but not together."""
+    described = domain(spacings=[(1, 1, 1)], factors=[(2, 2, 2), (1, 1, 6)])
+    (tmp_path / "model.json").write_text(json.dumps(described))
+    path = save(tmp_path / "a_T1w.nii.gz", brain((6, 6, 6)), affine_of(np.eye(3), (6.0, 6.0, 6.0)))
+    made = resolver(weights=tmp_path / "model.pt", outside=shown)
+    if shown == "refuse":
+        with pytest.raises(ValueError, match="6 x 6 x 6 times coarser than the output was never trained"):
+            made.run(path, tmp_path / "out", target_spacing=1)
+    else:
+        (done,) = made.run(path, tmp_path / "out", target_spacing=1)
+        assert any("6 x 6 x 6 times coarser" in text for text in done.warnings)
+
+
+def test_weights_without_known_contrasts_say_so(tmp_path: Path) -> None:
+    (tmp_path / "model.json").write_text(json.dumps(domain(contrasts=["unknown"])))
+    path = save(tmp_path / "a_T2w.nii.gz", brain())
+    (made,) = resolver(weights=tmp_path / "model.pt").run(path, tmp_path / "out", target_spacing=1)
+    assert made.warnings == (
+        "nothing says which contrasts the weights were trained on, so contrasts cannot be compared",
+    )

@@ -68,6 +68,7 @@ def test_the_domain_of_simulated_and_measured_low_resolution(folder: Path, tmp_p
     found = volume_domain(VolumeDataset(folder, "all", cache=False), low, "linear")
     assert found == {
         "spacings": [1.0, 1.5],
+        "voxels": [[1.0, 1.0, 1.5]],
         # slices of 3 mm across an axis of 1 mm, and of 1.5 mm
         "factors": [[2.0, 1.0, 1.0], [2.0, 2.0, 1.0], [3.0, 1.0, 1.0]],
         "contrasts": {"T1": 2, "T2": 1},

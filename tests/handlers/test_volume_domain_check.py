@@ -49,8 +49,14 @@ def warnings(evaluate: Any, caplog: pytest.LogCaptureFixture, check: VolumeDomai
 
 def test_what_was_trained_passes_silently(weights, make, evaluate, caplog):
     check = VolumeDomainCheck(weights, "fourier")
-    items = [make(), make(factor=(1, 3.5, 1)), make("sub-2.nii"), make(factor=(NAN, NAN, NAN))]
+    items = [make(), make(factor=(1, 3.7, 1)), make(factor=(NAN, NAN, NAN))]
     assert warnings(evaluate, caplog, check, *items) == []
+
+
+def test_contrasts_that_cannot_be_compared_are_said_once(weights, make, evaluate, caplog):
+    check = VolumeDomainCheck(weights, "fourier")
+    (message,) = warnings(evaluate, caplog, check, make(), make("sub-2.nii"), make("sub-3.nii"))
+    assert message.startswith("sub-2.nii: neither names nor headers say the contrast (trained: T1)")
 
 
 @pytest.mark.parametrize(
