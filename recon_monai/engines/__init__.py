@@ -20,6 +20,7 @@ from recon_monai.engines.stages import TrainingStages
 from recon_monai.engines.super_resolution import SuperResolution, SuperResolver, output_grid
 from recon_monai.engines.super_resolution_domain import (
     differences_from_training,
+    differences_of_preparation,
     read_domain,
     super_resolution_domain,
     uncompared_contrast,
@@ -59,6 +60,7 @@ __all__ = [
     "check_recipes",
     "classifier_varnet",
     "differences_from_training",
+    "differences_of_preparation",
     "epoch_length",
     "find_weights",
     "joined_domain",
@@ -73,6 +75,6 @@ __all__ = [
     "read_domain",
     "super_resolution_domain",
     "training_domain",
-    "volume_domain",
     "uncompared_contrast",
+    "volume_domain",
 ]

@@ -18,8 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from recon_monai import RESEARCH_NOTICE, __version__
-from recon_monai.data import InputVolume, VolumeInput, atomic_path, find_inputs, write_volume
-from recon_monai.engines.super_resolution_domain import differences_from_training, read_domain, uncompared_contrast
+from recon_monai.data import InputVolume, VolumeInput, atomic_path, contrast_of, find_inputs, write_volume
+from recon_monai.engines.super_resolution_domain import (
+    differences_from_training,
+    differences_of_preparation,
+    read_domain,
+    uncompared_contrast,
+)
 from recon_monai.inferers import SeamlessInferer
 from recon_monai.physics import Grid, kspace_support, resample_to_grid
 from recon_monai.transforms.scaling import ScaleToReferenced
@@ -68,8 +73,8 @@ class SuperResolver:
         inferer: runs the network over a volume; None for ``SeamlessInferer`` with a progress bar.
         interpolation: to the new grid: ``"fourier"``, ``"linear"`` or ``"cubic"``. None takes that of the training's
             record, else ``"fourier"``, the zero-filling that generators are commonly trained on.
-        scale: see ``ScaleToReferenced``; as in training.
-        percentile: see ``ScaleToReferenced``.
+        scale: see ``ScaleToReferenced``. None takes that of the training's record, else ``"percentile"``.
+        percentile: see ``ScaleToReferenced``. None takes that of the training's record, else 99.9.
         outside: what to do with volumes whose spacing, resolution or contrast was never trained: ``"refuse"`` or
             ``"warn"``.
         amp: run the network in bfloat16.
@@ -84,8 +89,8 @@ class SuperResolver:
         weights: str | Path | None = None,
         inferer: Inferer | None = None,
         interpolation: Interpolation | None = None,
-        scale: Literal["percentile", "maximum"] | float = "percentile",
-        percentile: float = 99.9,
+        scale: Literal["percentile", "maximum"] | float | None = None,
+        percentile: float | None = None,
         outside: Outside = "refuse",
         amp: bool = False,
     ) -> None:
@@ -100,7 +105,13 @@ class SuperResolver:
         self.interpolation: Interpolation = interpolation or (self.domain or {}).get("interpolation") or "fourier"
         if self.interpolation not in ("fourier", "linear", "cubic"):
             raise ValueError(f"interpolation is {self.interpolation!r}, expected 'fourier', 'linear' or 'cubic'")
-        self.scaling = ScaleToReferenced(["image"], reference="image", scale=scale, percentile=percentile)
+        known = self.domain or {}
+        self.scaling = ScaleToReferenced(
+            ["image"],
+            reference="image",
+            scale=known.get("scale", "percentile") if scale is None else scale,
+            percentile=(known.get("percentile") or 99.9) if percentile is None else percentile,
+        )
         self.outside = outside
         self.amp = amp
 
@@ -126,7 +137,8 @@ class SuperResolver:
             output_dir: folder of the results; made when needed.
             target_spacing: voxel size of the output in mm, exactly; one number or one per axis of the file.
             factor: or how many times finer the grid becomes, over exactly the same field of view.
-            contrast: of all inputs, such as ``"T1"``; None reads it from file names and series' descriptions.
+            contrast: of all inputs, such as ``"T1"``, in any case; None reads it from file names and series'
+                descriptions.
             frame: which volume of 4-D files, or image of each position of a DICOM series; not for found inputs.
             series: regular expression that the description of a DICOM series has to match; not for found inputs.
             overwrite: replace results that are there.
@@ -205,7 +217,7 @@ class SuperResolver:
         started = time.monotonic()
         volume = source.read()
         if contrast is not None:
-            volume = dataclasses.replace(volume, contrast=contrast)
+            volume = dataclasses.replace(volume, contrast=contrast_of(contrast) or contrast)
         try:
             fine = output_grid(volume.grid, target_spacing=target_spacing, factor=factor)
         except ValueError as error:
@@ -251,6 +263,12 @@ class SuperResolver:
         if self.domain is None:
             warnings.append("nothing says what the weights were trained on, so volumes unlike that go unnoticed")
             return warnings, []
+        warnings += differences_of_preparation(
+            self.domain,
+            interpolation=self.interpolation,
+            scale=self.scaling.scale,
+            percentile=self.scaling.percentile,
+        )
         uncompared = uncompared_contrast(self.domain, volume.contrast)
         if uncompared is not None:
             warnings.append(uncompared if volume.contrast else f"{uncompared}; name it by --contrast")
@@ -277,6 +295,8 @@ class SuperResolver:
             "kspace_support": list(support),
             "interpolation": self.interpolation,
             "intensity_scale": scale,
+            "intensity_scale_by": self.scaling.scale,
+            "percentile": self.scaling.percentile if self.scaling.scale == "percentile" else None,
             "inferer": _settings(self.inferer),
             "network": type(self.network).__name__,
             "weights": None if self.weights is None else _identity(self.weights),

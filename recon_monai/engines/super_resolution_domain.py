@@ -10,7 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["differences_from_training", "read_domain", "super_resolution_domain", "uncompared_contrast"]
+__all__ = [
+    "differences_from_training",
+    "differences_of_preparation",
+    "read_domain",
+    "super_resolution_domain",
+    "uncompared_contrast",
+]
 
 _TOLERANCE = 1.1  # ratio of sizes that no network notices
 _COARSE = 1.25  # factor from which an axis counts as coarser than the output
@@ -24,6 +30,8 @@ def super_resolution_domain(
     contrasts: Iterable[str],
     recipes: Iterable[str] = (),
     interpolation: str = "fourier",
+    scale: str | float = "percentile",
+    percentile: float = 99.9,
 ) -> dict[str, Any]:
     """Describe a training set for super-resolution; written beside the weights as ``model.json``.
 
@@ -35,12 +43,14 @@ def super_resolution_domain(
         recipes: names of the recipes of low resolution.
         interpolation: the method of ``recon_monai.physics.resample_to_grid`` that brings a coarse volume to the grid
             of the network.
+        scale: by what intensities were divided, see ``recon_monai.transforms.ScaleToReferenced``.
+        percentile: likewise.
 
     Returns:
         ``spacings`` (smallest and largest voxel side in mm), ``voxels`` and ``factors`` (the triples, sorted within and
         once each: which axis is coarse depends on how a volume is stored), ``contrasts`` and ``recipes`` (numbers of
-        each), and ``interpolation``. Without a known factor ``factors`` is empty, and resolutions are not compared
-        later.
+        each), ``interpolation``, ``scale`` and ``percentile`` (None where it is not used). Without a known factor
+        ``factors`` is empty, and resolutions are not compared later.
 
     Raises:
         ValueError: without a spacing.
@@ -58,6 +68,8 @@ def super_resolution_domain(
         "contrasts": dict(Counter(contrasts).most_common()),
         "recipes": dict(Counter(recipes).most_common()),
         "interpolation": interpolation,
+        "scale": scale,
+        "percentile": percentile if scale == "percentile" else None,
     }
 
 
@@ -107,6 +119,43 @@ def differences_from_training(
     return list(_differences(record, [float(one) for one in spacing], [float(one) for one in factor], contrast))
 
 
+def differences_of_preparation(
+    record: Mapping[str, Any],
+    *,
+    interpolation: str | None = None,
+    scale: str | float | None = None,
+    percentile: float = 99.9,
+) -> list[str]:
+    """How volumes are prepared otherwise than in the training.
+
+    Args:
+        record: of `super_resolution_domain`; what it does not hold is not compared.
+        interpolation: to the fine grid; None is not compared.
+        scale: of intensities; None is not compared.
+        percentile: of that scale.
+
+    Returns:
+        One sentence per difference, with the option that takes it away; empty if there is none.
+    """
+    found = []
+    trained = record.get("interpolation")
+    if None not in (interpolation, trained) and interpolation != trained:
+        found.append(
+            f"low resolution is interpolated by {interpolation}, and the weights were trained with {trained}; give "
+            f"--interpolation {trained}, or judge the results with care"
+        )
+    known = record.get("scale")
+    if scale is not None and known is not None:
+        ours, theirs = _scale_in_words(scale, percentile), _scale_in_words(known, record.get("percentile"))
+        if ours != theirs:
+            options = f"--scale {known}" + (f" --percentile {record['percentile']}" if known == "percentile" else "")
+            found.append(
+                f"intensities are divided by {ours}, and the weights were trained with {theirs}; give {options}, or "
+                "judge the results with care"
+            )
+    return found
+
+
 def uncompared_contrast(record: Mapping[str, Any], contrast: str | None) -> str | None:
     """Why the contrast of a volume cannot be compared with those that weights were trained on.
 
@@ -138,7 +187,7 @@ def _differences(
     if record["factors"] and not any(math.isnan(one) for one in factor):
         yield from _differences_of_resolution(record["factors"], factor)
     known = _known_contrasts(record)
-    if contrast is not None and known and contrast not in known:
+    if contrast is not None and known and contrast.casefold() not in [name.casefold() for name in known]:
         yield f"the contrast {contrast} was never trained (trained: {', '.join(known)})"
 
 
@@ -184,6 +233,12 @@ def _lies_between(found: Sequence[float], one: Sequence[float], other: Sequence[
         reached = sorted(((away - near) / slope, (away + near) / slope))
         first, last = max(first, reached[0]), min(last, reached[1])
     return first <= last
+
+
+def _scale_in_words(scale: str | float, percentile: float | None) -> str:
+    if isinstance(scale, int | float):
+        return f"{scale:g}"
+    return "the maximum" if scale == "maximum" else f"the percentile {percentile or 99.9:g}"
 
 
 def _known_contrasts(record: Mapping[str, Any]) -> list[str]:

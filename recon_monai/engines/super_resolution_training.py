@@ -97,14 +97,20 @@ def prepare_generator(network: nn.Module, pretrained: str | None = None, adversa
 
 
 def volume_domain(
-    dataset: VolumeDataset, low_resolution: SimulateLowResolutiond, interpolation: str = "fourier"
+    dataset: VolumeDataset,
+    low_resolution: SimulateLowResolutiond,
+    interpolation: str = "fourier",
+    scale: str | float = "percentile",
+    percentile: float = 99.9,
 ) -> dict[str, Any]:
     """Describe a training set of volumes and their low resolution; reads headers only.
 
     Args:
         dataset: the training set.
         low_resolution: what simulates, where there is no measured low resolution.
-        interpolation: see `super_resolution_domain`.
+        interpolation: see `super_resolution_domain`, as of the next two.
+        scale: of intensities.
+        percentile: of that scale.
 
     Returns:
         What `super_resolution_domain` returns.
@@ -131,6 +137,8 @@ def volume_domain(
         contrasts=contrasts,
         recipes=[*names, *["measured"] * measured],
         interpolation=interpolation,
+        scale=scale,
+        percentile=percentile,
     )
 
 

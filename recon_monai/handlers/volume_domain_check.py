@@ -8,7 +8,12 @@ from pathlib import Path
 from ignite.engine import Engine, Events
 
 from recon_monai.data import volume_facts
-from recon_monai.engines.super_resolution_domain import differences_from_training, read_domain, uncompared_contrast
+from recon_monai.engines.super_resolution_domain import (
+    differences_from_training,
+    differences_of_preparation,
+    read_domain,
+    uncompared_contrast,
+)
 from recon_monai.handlers.volumes import Item, slices_of
 
 __all__ = ["VolumeDomainCheck"]
@@ -21,11 +26,14 @@ class VolumeDomainCheck:
 
     Compares with the record beside the weights (``<name of the weights>.json`` or ``model.json``, written by
     ``TrainingCheckpoint``): voxel size, how much coarser the low resolution is (where that is known), contrast (where
-    names or headers say it; else that is said), and the interpolation to the fine grid. ``SuperResolver`` does the same for scans.
+    names or headers say it; else that is said), the interpolation to the fine grid, and the scale of intensities.
+    ``SuperResolver`` does the same for scans.
 
     Args:
         weights: the file of the weights.
         interpolation: how the evaluation brings coarse samples to the fine grid; None is not compared.
+        scale: by what the evaluation divides intensities, as of ``ScaleToReferenced``; None is not compared.
+        percentile: of that scale.
         frame: which volume of 4-D files, as of ``VolumeDataset``.
         series: which DICOM series, as of ``VolumeDataset``.
 
@@ -37,11 +45,15 @@ class VolumeDomainCheck:
         self,
         weights: str | Path,
         interpolation: str | None = None,
+        scale: str | float | None = None,
+        percentile: float = 99.9,
         frame: int | None = None,
         series: str | None = None,
     ) -> None:
         self.weights = Path(weights)
         self.interpolation = interpolation
+        self.scale = scale
+        self.percentile = percentile
         self.frame = frame
         self.series = series
         self.domain = read_domain(weights)
@@ -62,16 +74,10 @@ class VolumeDomainCheck:
                 self.weights.with_suffix(".json").name,
             )
             return
-        trained = self.domain.get("interpolation") or self.interpolation
-        if self.interpolation is not None and trained != self.interpolation:
-            logger.warning(
-                "low resolution is interpolated by %s, and %s was trained with %s; give --interpolation %s, or judge "
-                "the results with care",
-                self.interpolation,
-                self.weights,
-                trained,
-                trained,
-            )
+        for difference in differences_of_preparation(
+            self.domain, interpolation=self.interpolation, scale=self.scale, percentile=self.percentile
+        ):
+            logger.warning("%s: %s", self.weights, difference)
 
     def _compare(self, engine: Engine) -> None:
         if self.domain is None:

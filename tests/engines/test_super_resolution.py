@@ -15,7 +15,7 @@ from scipy import ndimage
 from torch import nn
 
 from recon_monai import RESEARCH_NOTICE
-from recon_monai.engines import SuperResolver, output_grid, super_resolution_domain
+from recon_monai.engines import SuperResolver, differences_from_training, output_grid, super_resolution_domain
 from recon_monai.inferers import MarginTrimInferer, SeamlessInferer
 from recon_monai.physics import Grid
 
@@ -397,3 +397,44 @@ def test_weights_without_known_contrasts_say_so(tmp_path: Path) -> None:
     assert made.warnings == (
         "nothing says which contrasts the weights were trained on, so contrasts cannot be compared",
     )
+
+
+def test_the_scale_of_the_training_is_used_and_another_one_warned_of(tmp_path: Path) -> None:
+    path = save(tmp_path / "a_T1w.nii.gz", brain())
+    largest = float(brain().max())
+    for trained, percentile, used in (("maximum", 99.9, largest), (4095, 99.9, 4095.0), ("percentile", 90, None)):
+        (tmp_path / "model.json").write_text(json.dumps(domain(scale=trained, percentile=percentile)))
+        (made,) = resolver(weights=tmp_path / "model.pt").run(path, tmp_path / "out", target_spacing=1, overwrite=True)
+        assert made.warnings == ()
+        expected = float(np.percentile(brain(), 90)) if used is None else used
+        assert json.loads(made.record.read_text())["intensity_scale"] == pytest.approx(expected, rel=1e-6)
+    other = resolver(weights=tmp_path / "model.pt", scale="maximum")
+    (made,) = other.run(path, tmp_path / "out", target_spacing=1, overwrite=True)
+    (warning,) = made.warnings
+    assert warning.startswith("intensities are divided by the maximum, and the weights were trained with the perc")
+    assert "--scale percentile --percentile 90" in warning
+    record = domain()
+    del record["scale"], record["percentile"]  # as it was written before
+    (tmp_path / "model.json").write_text(json.dumps(record))
+    made = resolver(weights=tmp_path / "model.pt")
+    assert (made.scaling.scale, made.scaling.percentile) == ("percentile", 99.9)
+
+
+def test_an_interpolation_that_was_not_trained_is_warned_of(tmp_path: Path, weights: Path) -> None:
+    path = save(tmp_path / "a_T1w.nii.gz", brain())
+    (made,) = resolver(weights=weights, interpolation="cubic").run(path, tmp_path / "out", target_spacing=1)
+    (warning,) = made.warnings
+    assert warning == (
+        "low resolution is interpolated by cubic, and the weights were trained with linear; give --interpolation "
+        "linear, or judge the results with care"
+    )
+
+
+@pytest.mark.parametrize("name", ["t1", "T1w", "T1"])
+def test_the_case_of_a_contrast_does_not_matter(tmp_path: Path, weights: Path, name: str) -> None:
+    path = save(tmp_path / "a.nii.gz", brain())
+    (made,) = resolver(weights=weights).run(path, tmp_path / "out", target_spacing=1, contrast=name)
+    assert made.warnings == ()
+    assert json.loads(made.record.read_text())["input"]["contrast"] == "T1"
+    described = domain(contrasts=["Angio"])
+    assert differences_from_training(described, spacing=(1, 1, 1), factor=(3, 1, 1), contrast="angio") == []

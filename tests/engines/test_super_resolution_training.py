@@ -74,7 +74,11 @@ def test_the_domain_of_simulated_and_measured_low_resolution(folder: Path, tmp_p
         "contrasts": {"T1": 2, "T2": 1},
         "recipes": {"inplane2": 1, "thick3mm": 1},
         "interpolation": "linear",
+        "scale": "percentile",
+        "percentile": 99.9,
     }
+    numbers = volume_domain(VolumeDataset(folder, "all", cache=False), low, scale=4095, percentile=99)
+    assert (numbers["scale"], numbers["percentile"]) == (4095, None)
     folder.rename(tmp_path / "high")
     (tmp_path / "low").mkdir()
     for path in (tmp_path / "high").iterdir():

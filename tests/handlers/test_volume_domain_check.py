@@ -84,9 +84,27 @@ def test_each_difference_is_said_once_a_run(weights, make, evaluate, caplog, cha
 def test_another_interpolation_is_said(weights, make, evaluate, caplog):
     (message,) = warnings(evaluate, caplog, VolumeDomainCheck(weights, "cubic"), make())
     assert message == (
-        f"low resolution is interpolated by cubic, and {weights} was trained with fourier; give --interpolation "
-        "fourier, or judge the results with care"
+        f"{weights}: low resolution is interpolated by cubic, and the weights were trained with fourier; give "
+        "--interpolation fourier, or judge the results with care"
     )
+
+
+def test_another_scale_is_said(weights, make, evaluate, caplog):
+    def said(*scale: object) -> list[str]:
+        return warnings(evaluate, caplog, VolumeDomainCheck(weights, "fourier", *scale), make())
+
+    assert said("percentile", 99.9) == said() == []
+    (message,) = said("maximum")
+    assert message == (
+        f"{weights}: intensities are divided by the maximum, and the weights were trained with the percentile 99.9; "
+        "give --scale percentile --percentile 99.9, or judge the results with care"
+    )
+    assert "divided by the percentile 99," in said("percentile", 99.0)[0]
+    assert "divided by 4095," in said(4095)[0]
+    record = json.loads(weights.with_name("model.json").read_text())
+    del record["scale"], record["percentile"]  # as it was written before
+    weights.with_name("model.json").write_text(json.dumps(record))
+    assert said("maximum") == []
 
 
 def test_weights_without_a_record_say_so(weights, make, evaluate, caplog):
