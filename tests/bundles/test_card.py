@@ -256,14 +256,14 @@ def test_mdcsrn_and_its_critic_are_spelled_out():
     assert [network[name] for name in sizes] == [4, 4, 16, 32]
     assert (network["norm"], network["residual"]) == ("batch", True)
     assert critic["_target_"] == "recon_monai.networks.MDCSRNCritic"
-    assert (critic["width"], critic["slope"], critic["norm"], critic["preset"]) == ("@critic_width", 0.2, "group", None)
+    assert (critic["width"], critic["slope"], critic["norm"], critic["preset"]) == ("@critic_width", 0.2, None, None)
     parser = merged("mdcsrn_wgan_gp", "train")
     counts = {"network_def": 411_648, "critic_def": 14_578_881}
     for name, count in counts.items():
         assert sum(p.numel() for p in parser.get_parsed_content(name).parameters()) == count
     for preset, count in {"paper31m": 31_155_777, "slide17m": 17_628_929}.items():
         parser = merged("mdcsrn_wgan_gp", "train")
-        parser["critic_def::preset"], parser["critic_def::norm"] = preset, "layer"
+        parser["critic_def::preset"] = preset
         assert sum(p.numel() for p in parser.get_parsed_content("critic_def").parameters()) == count
 
 

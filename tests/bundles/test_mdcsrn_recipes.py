@@ -20,6 +20,7 @@ from recon_monai.engines import check_recipes
 from recon_monai.engines.command_line import merged_configuration
 from recon_monai.engines.errors import find_user_error
 from recon_monai.engines.overrides import UnknownOptionError, check_overrides
+from recon_monai.networks import MDCSRNCritic
 
 HEAD = (slice(10, 19), slice(5, 15), slice(8, 22))
 """Of a volume of 30 x 24 x 22 voxels, up to the end of the third axis."""
@@ -129,6 +130,17 @@ def test_a_whole_mixture_is_an_overlay_of_a_few_lines(tmp_path: Path) -> None:
     evaluation = settled(workflow="evaluate", overlays=(overlay,))
     assert evaluation.get_parsed_content("low_resolution").recipes == recipes
     assert evaluation.get_parsed_content("test_recipes") == list(recipes)
+
+
+@pytest.mark.parametrize("preset", ["paper31m", "slide17m"])
+def test_a_published_critic_is_one_option(preset: Any) -> None:
+    """With the normalization that its count is of."""
+    sizes = ["--critic_width", 2, "--patch_size", 8]
+    critic = settled("--critic_def::preset", preset, *sizes).get_parsed_content("critic_def")
+    expected = MDCSRNCritic(preset, 2, patch_size=8)
+    assert critic.architecture == expected.architecture and critic.architecture["norm"] == "layer"
+    usual = settled(*sizes).get_parsed_content("critic_def")
+    assert usual.architecture["norm"] == "group"
 
 
 def test_recipes_of_the_validation_are_checked_first(caplog: pytest.LogCaptureFixture) -> None:
