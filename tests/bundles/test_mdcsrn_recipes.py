@@ -16,7 +16,7 @@ from bundle_tools import ROOT
 from mdcsrn_tools import CONFIGS, oblique
 from monai.bundle import ConfigParser
 
-from recon_monai.engines import check_recipes
+from recon_monai.engines import StageSequence, check_recipes
 from recon_monai.engines.command_line import merged_configuration
 from recon_monai.engines.errors import find_user_error
 from recon_monai.engines.overrides import UnknownOptionError, check_overrides
@@ -141,6 +141,19 @@ def test_a_published_critic_is_one_option(preset: Any) -> None:
     assert critic.architecture == expected.architecture and critic.architecture["norm"] == "layer"
     usual = settled(*sizes).get_parsed_content("critic_def")
     assert usual.architecture["norm"] == "group"
+
+
+def test_the_final_rate_is_that_of_the_first_stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whether a file or the command sets it."""
+    for files, words in ((["train", "small"], []), (["train"], ["--final_rate", "0.01"])):
+        chosen = [str(ROOT / CONFIGS / f"{name}.json") for name in files]
+        command = ["monai.bundle", "run", "training", "--config_file", str(chosen), *words]
+        monkeypatch.setattr("sys.argv", command)
+        sequence = ConfigParser(merged_configuration(command))["sequence"]
+        stages = StageSequence(str(ROOT / "bundles/mdcsrn_wgan_gp"), str(tmp_path), sequence)
+        stages._weights["pretrain"] = "model.pt"
+        found = {name: merged_configuration(stages._command(name, resume=False)) for name in stages.names}
+        assert {name: content["final_rate"] for name, content in found.items()} == {"pretrain": 0.01, "adversarial": 1}
 
 
 def test_recipes_of_the_validation_are_checked_first(caplog: pytest.LogCaptureFixture) -> None:
