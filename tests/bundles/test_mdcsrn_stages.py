@@ -32,6 +32,11 @@ def test_both_stages_run_with_the_updates_that_were_asked_for(trained_mdcsrn, ch
     assert rates == pytest.approx([1e-4, 5e-6])
     betas = [tuple(state["optimizer"]["param_groups"][0]["betas"]) for state in (pretrain, adversarial)]
     assert betas == [(0.9, 0.999), (0.0, 0.9)]
+    # Adam begins anew, as the data sheet says: its steps are the updates of this stage
+    steps = [{int(one["step"]) for one in state["optimizer"]["state"].values()} for state in (pretrain, adversarial)]
+    assert steps == [{4}, {2}]
+    sheet = (checkout / "bundles" / "mdcsrn_wgan_gp" / "docs" / "README.md").read_text()
+    assert "Adam begins anew in the second stage" in sheet
     started = json.loads((trained_mdcsrn / "adversarial" / "run.json").read_text())
     assert "bundles/mdcsrn_wgan_gp/eval/tiny/pretrain/model.pt" in started["command"]
     assert not (checkout / "eval").exists(), "results belong into the bundle's folder"
