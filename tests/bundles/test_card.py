@@ -52,7 +52,10 @@ def test_there_are_bundles():
 
 @pytest.mark.parametrize("bundle", NAMES)
 def test_the_network_is_the_same_everywhere(bundle):
-    definitions = [configuration(bundle, name)["network_def"] for name in WORKFLOWS]
+    """Apart from what only gradients need."""
+    definitions = [dict(configuration(bundle, name)["network_def"]) for name in WORKFLOWS]
+    if bundle == "mdcsrn_wgan_gp":
+        assert definitions[0].pop("checkpointing") == "@checkpointing"
     assert definitions[0] == definitions[1] == definitions[2]
 
 
@@ -265,6 +268,13 @@ def test_mdcsrn_and_its_critic_are_spelled_out():
         parser = merged("mdcsrn_wgan_gp", "train")
         parser["critic_def::preset"] = preset
         assert sum(p.numel() for p in parser.get_parsed_content("critic_def").parameters()) == count
+
+
+@pytest.mark.parametrize("workflow", ["evaluate", "inference"])
+def test_mdcsrn_has_no_options_of_gradients_where_there_are_none(workflow):
+    assert "checkpointing" not in json.dumps(configuration("mdcsrn_wgan_gp", workflow))
+    network, trained = (merged("mdcsrn_wgan_gp", name).get_parsed_content("network_def") for name in (workflow, "train"))
+    assert network.architecture == trained.architecture
 
 
 def test_the_losses_and_updates_of_mdcsrn():
