@@ -25,7 +25,13 @@ from recon_monai.engines.super_resolution_domain import (
     super_resolution_domain,
     uncompared_contrast,
 )
-from recon_monai.engines.super_resolution_training import check_recipes, epoch_length, prepare_generator, volume_domain
+from recon_monai.engines.super_resolution_training import (
+    check_recipes,
+    check_volumes,
+    epoch_length,
+    prepare_generator,
+    volume_domain,
+)
 from recon_monai.engines.trainer import ReconstructionTrainer
 from recon_monai.engines.transfer import check_growth, prepare_transfer
 from recon_monai.engines.universal import UniversalInferer
@@ -58,6 +64,7 @@ __all__ = [
     "check_growth",
     "check_only_added",
     "check_recipes",
+    "check_volumes",
     "classifier_varnet",
     "differences_from_training",
     "differences_of_preparation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from collections.abc import Iterable, Sequence
@@ -9,12 +10,12 @@ from typing import Any
 
 from torch import nn
 
-from recon_monai.data import VolumeDataset, volume_facts
+from recon_monai.data import VolumeDataset, VolumeFacts, volume_facts
 from recon_monai.engines.super_resolution_domain import super_resolution_domain
 from recon_monai.networks import load_weights
 from recon_monai.transforms import SimulateLowResolutiond
 
-__all__ = ["check_recipes", "epoch_length", "prepare_generator", "volume_domain"]
+__all__ = ["check_recipes", "check_volumes", "epoch_length", "prepare_generator", "volume_domain"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,68 @@ def check_recipes(low_resolution: SimulateLowResolutiond, names: Sequence[str] |
     never = [name for name in names or () if name not in drawn]
     if never:
         logger.warning("validation is on the recipes %s, which training never draws", ", ".join(never))
+
+
+def check_volumes(
+    dataset: VolumeDataset,
+    low_resolution: SimulateLowResolutiond,
+    names: Sequence[str] | None = None,
+    smallest: int = 1,
+    crop_margin: int | None = None,
+) -> None:
+    """Find out before a training whether its recipes fit its volumes, and these are large enough; reads headers.
+
+    Args:
+        dataset: the volumes.
+        low_resolution: what simulates, where there is no measured low resolution.
+        names: recipes that every volume comes with; None: all that are drawn.
+        smallest: voxels that each axis needs, such as ``recon_monai.metrics.SSIM_WINDOW`` for a validation.
+        crop_margin: voxels around the head that cropping leaves. Where fewer than ``smallest`` might be left, volumes
+            are read and cropped; None where nothing is cropped.
+
+    Raises:
+        ValueError: if a recipe does not fit a volume, or a volume is too small: names the first file, and how many.
+    """
+    problems: dict[str, str] = {}
+    for index, entry in enumerate(dataset.data):
+        if entry["path"] in problems:
+            continue
+        facts = volume_facts(entry["path"], frame=dataset.frame, series=dataset.series)
+        shape = facts.shape
+        if min(shape) >= smallest and crop_margin is not None and crop_margin + 1 < smallest:
+            shape = tuple(dataset[index]["target"].shape[1:])
+        if min(shape) < smallest:
+            problems[entry["path"]] = (
+                f"{entry['file']}: {' x '.join(map(str, shape))} voxels"
+                f"{'' if shape == facts.shape else ' after cropping'} are too few for the validation, whose SSIM takes "
+                f"windows of {smallest} voxels along each axis; leave the file out (--pattern, split.json)"
+                f"{'' if shape == facts.shape else ', or give a larger --crop_margin'}"
+            )
+        elif "low_path" not in entry:
+            unfit = _unfit(low_resolution, names or _drawn(low_resolution), facts)
+            if unfit:
+                problems[entry["path"]] = f"{entry['file']}: {unfit}"
+    if problems:
+        more = f" ({len(problems) - 1} more volumes have such a problem)" if len(problems) > 1 else ""
+        raise ValueError(next(iter(problems.values())) + more)
+
+
+def _unfit(low_resolution: SimulateLowResolutiond, names: Iterable[str], facts: VolumeFacts) -> str | None:
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        for axis in low_resolution.axes(facts.spacing):
+            try:
+                low_resolution.recipes[name].check(facts.spacing, facts.shape, axis)
+            except ValueError as error:
+                found.setdefault(name, f"across axis {axis}, {error}")
+    if not found:
+        return None
+    voxels = " x ".join(f"{step:.3g}" for step in facts.spacing)
+    leave = " ".join(f"--recipes::{name}::probability 0" for name in found)
+    return (
+        f"the recipes {', '.join(found)} do not fit its voxels of {voxels} mm: {next(iter(found.values()))}. Leave "
+        f"them out by {leave} (and out of --val_recipes), or choose another --slice_axis or other files"
+    )
 
 
 def prepare_generator(network: nn.Module, pretrained: str | None = None, adversarial_only: bool = False) -> nn.Module:
@@ -130,7 +193,11 @@ def volume_domain(
     simulated = len(dataset.data) > measured
     names = _drawn(low_resolution) if simulated else []
     for spacing in dict.fromkeys(spacings) if simulated else ():
-        factors += [low_resolution.recipes[name].factor(spacing, axis) for name in names for axis in range(3)]
+        for name, axis in itertools.product(names, low_resolution.axes(spacing)):
+            factor = low_resolution.recipes[name].factor(spacing, axis)
+            # slices that are no thicker than voxels are made by no recipe, and what loses nothing is no low resolution
+            if min(factor) >= 1 and max(factor) > 1:
+                factors.append(factor)
     return super_resolution_domain(
         spacings=spacings,
         factors=factors,

@@ -17,7 +17,7 @@ from recon_monai.metrics.foreground import (
 from recon_monai.metrics.functional import nmse, nrmse, psnr, ssim, ssim_per_slice
 from recon_monai.metrics.missing_band import MissingBand, missing_band
 from recon_monai.metrics.quality_3d import QUALITY_CONVENTION, quality_3d, sharpness
-from recon_monai.metrics.ssim_map import SSIM_CONVENTION, ssim_map
+from recon_monai.metrics.ssim_map import SSIM_CONVENTION, SSIM_WINDOW, ssim_map
 from recon_monai.metrics.volume import (
     ForegroundSSIM,
     VolumeMetric,
@@ -32,6 +32,7 @@ __all__ = [
     "FOREGROUND_THRESHOLDS",
     "QUALITY_CONVENTION",
     "SSIM_CONVENTION",
+    "SSIM_WINDOW",
     "ForegroundSSIM",
     "ForegroundSSIMResult",
     "MissingBand",

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import torch
 
 from recon_monai.physics.interpolation import InterpolationMethod, interpolate_axis
-from recon_monai.physics.slices import SliceProfile, thick_slices
+from recon_monai.physics.slices import SliceProfile, slice_matrix, thick_slices
 from recon_monai.physics.spectrum import gaussian_apodization, mixed_spectrum, truncate_spectrum
 
 __all__ = ["LOW_RESOLUTION_RECIPES", "LowResolution", "LowResolutionRecipe", "simulate_low_resolution"]
@@ -115,6 +115,20 @@ class LowResolutionRecipe:
             for axis in self.k_space_axes(slice_axis):
                 factors[axis] = max(1.0, 1 / left)
         return factors[0], factors[1], factors[2]
+
+    def check(self, spacing: Sequence[float], shape: Sequence[int], slice_axis: int) -> None:
+        """Find out whether a volume can be scanned like this, without one.
+
+        Args:
+            spacing: of its voxels in mm.
+            shape: ``(D, H, W)``.
+            slice_axis: 0, 1 or 2.
+
+        Raises:
+            ValueError: if it cannot.
+        """
+        if self.mode == "thick_slices":
+            slice_matrix(shape[slice_axis], spacing[slice_axis], self.thickness, self.gap, self.profile)
 
     def k_space_axes(self, slice_axis: int) -> list[int]:
         """The axes, 0 to 2, that lose resolution in k-space."""

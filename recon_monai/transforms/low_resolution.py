@@ -199,6 +199,17 @@ class SimulateLowResolutiond(EpochAware, Transform, RandomizableTrait):
             raise ValueError(f"{file_of(item)}: the recipe {draws.recipe!r} does not fit it: {error}") from error
         return like(found.volume, item[self.key]), torch.tensor(found.factor, dtype=torch.float32)
 
+    def axes(self, spacing: Sequence[float]) -> tuple[int, ...]:
+        """Axes across which slices of a volume may lie.
+
+        Args:
+            spacing: its voxel sizes in mm.
+
+        Returns:
+            Some of 0, 1 and 2.
+        """
+        return (0, 1, 2) if self.slice_axis == "random" else (self._axis(spacing, 0.0),)
+
     def _axis(self, spacing: Sequence[float], chance: float) -> int:
         if isinstance(self.slice_axis, int):
             return self.slice_axis

@@ -273,7 +273,9 @@ def test_mdcsrn_and_its_critic_are_spelled_out():
 @pytest.mark.parametrize("workflow", ["evaluate", "inference"])
 def test_mdcsrn_has_no_options_of_gradients_where_there_are_none(workflow):
     assert "checkpointing" not in json.dumps(configuration("mdcsrn_wgan_gp", workflow))
-    network, trained = (merged("mdcsrn_wgan_gp", name).get_parsed_content("network_def") for name in (workflow, "train"))
+    network, trained = (
+        merged("mdcsrn_wgan_gp", name).get_parsed_content("network_def") for name in (workflow, "train")
+    )
     assert network.architecture == trained.architecture
 
 

@@ -150,6 +150,7 @@ def test_a_dry_run_plans_both_stages_and_leaves_nothing(trained_mdcsrn, checkout
             {"recipes": {"inplane2": 1.0}},
             "validation is on the recipes isotropic2, which are none of the training's",
         ),
+        ([], {"recipes::thick3mm::thickness": 0.9}, "do not fit its voxels of 1 x 1 x 1 mm"),
         (["pretrain"], {"val_recipes": ["thick9mm"]}, "validation is on the recipes thick9mm"),
         ([], {"critic_steps": 0}, "critic_steps is 0"),  # of the second stage, said before the first one
         ([], {"constraint": "clipping"}, "unknown constraint 'clipping'"),

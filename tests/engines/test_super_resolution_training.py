@@ -12,11 +12,12 @@ import pytest
 import torch
 from monai.data import DataLoader
 from monai.engines import SupervisedEvaluator
-from monai.transforms import Compose
+from monai.transforms import Compose, CropForegroundd
 from wgan_tools import copies, make_trainer, networks, same
 
 from recon_monai.data import VolumeBatchSampler, VolumeDataset
 from recon_monai.engines import (
+    check_volumes,
     differences_from_training,
     epoch_length,
     plan_super_resolution,
@@ -24,6 +25,7 @@ from recon_monai.engines import (
     volume_domain,
 )
 from recon_monai.inferers import SeamlessInferer
+from recon_monai.metrics import SSIM_WINDOW
 from recon_monai.transforms import RandomPatchd, SimulateLowResolutiond
 
 
@@ -93,6 +95,72 @@ def test_the_domain_of_simulated_and_measured_low_resolution(folder: Path, tmp_p
     volume = {"spacing": [1.0, 1.0, 1.5], "factor": [1.0, 1.0, 9.0]}
     assert differences_from_training(found, **volume, contrast="T1") == []
     assert len(differences_from_training(found, **volume, contrast="FLAIR")) == 1
+
+
+def save(path: Path, shape: tuple[int, int, int], spacing: tuple[float, float, float] = (1, 1, 1)) -> Path:
+    """A bright block of half the length in air."""
+    values = np.zeros(shape, np.int16)
+    middle = tuple(slice(size // 4, size // 4 + (size + 1) // 2) for size in shape)
+    values[middle] = np.random.default_rng(0).integers(500, 1000, values[middle].shape)
+    path.parent.mkdir(exist_ok=True)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([*spacing, 1.0])), path)
+    return path.parent
+
+
+def test_recipes_that_do_not_fit_the_volumes_are_said_at_the_start(tmp_path: Path) -> None:
+    """Not in the step that draws them, and what they would be is no part of the record."""
+    for number in range(3):
+        folder = save(tmp_path / "volumes" / f"sub-{number}_T1w.nii", (12, 12, 8), (1, 1, 5))
+    data = VolumeDataset(folder, "all", cache=False)
+    recipes = {"inplane2": 1, "thick3mm": 1, "thick5mm": 1, "thick6mm": 1, "thick4mm": 0}
+    low = SimulateLowResolutiond(recipes=recipes)
+    words = (
+        r"sub-\d_T1w\.nii: the recipes thick3mm, thick5mm do not fit its voxels of 1 x 1 x 5 mm: across axis 2, slices "
+        r"of 3\.0 mm cannot be made of voxels 5 mm apart.* --recipes::thick3mm::probability 0 "
+        r"--recipes::thick5mm::probability 0 .*--slice_axis.*2 more volumes"
+    )
+    with pytest.raises(ValueError, match=words):
+        check_volumes(data, low)
+    with pytest.raises(ValueError, match="the recipes thick4mm do not fit"):
+        check_volumes(data, low, ["inplane2", "thick4mm"])
+    check_volumes(data, low, ["inplane2"])
+    across = SimulateLowResolutiond(recipes=recipes, slice_axis=0)
+    check_volumes(data, across)
+    assert volume_domain(data, across)["factors"] == [[2, 2, 1], [3, 1, 1], [5, 1, 1], [6, 1, 1]]
+    factors = volume_domain(data, low)["factors"]
+    assert all(min(triple) >= 1 and max(triple) > 1 for triple in factors), factors
+    assert [1.2, 1, 1] in factors
+    whole = SimulateLowResolutiond(recipes={"all": {"mode": "truncate", "keep": 1.0}})
+    assert volume_domain(data, whole)["factors"] == []
+
+
+@pytest.mark.parametrize("form", ["alone", "paired"])
+def test_volumes_too_small_for_the_validation_are_said_at_the_start(tmp_path: Path, form: str) -> None:
+    root = tmp_path / "volumes"
+    root.mkdir()
+    for folder in [root] if form == "alone" else [root / "low", root / "high"]:
+        save(folder / "sub-0_T1w.nii", (12, 12, 12))
+        save(folder / "sub-1_T1w.nii", (12, 6, 12))
+    data = VolumeDataset(root, "all", cache=False)
+    low = SimulateLowResolutiond(recipes=["inplane2"])
+    check_volumes(data, low)
+    words = r"sub-1_T1w\.nii: 12 x 6 x 12 voxels are too few for the validation.* windows of 7 voxels"
+    with pytest.raises(ValueError, match=words):
+        check_volumes(data, low, ["inplane2"], SSIM_WINDOW, 8)
+
+
+def test_what_cropping_leaves_counts(tmp_path: Path) -> None:
+    folder = save(tmp_path / "volumes" / "sub-0_T1w.nii", (10, 10, 16))
+    low = SimulateLowResolutiond(recipes=["inplane2"])
+    names = ["target", "image"]
+    for margin, message in ((0, "5 x 5 x 8 voxels after cropping are too few.*--crop_margin"), (1, None), (8, None)):
+        crop = CropForegroundd(names, "target", margin=margin, allow_smaller=True, allow_missing_keys=True)
+        data = VolumeDataset(folder, "all", Compose([crop, low]), cache=False, recipes=["inplane2"])
+        if message is None:
+            check_volumes(data, low, ["inplane2"], SSIM_WINDOW, margin)
+        else:
+            with pytest.raises(ValueError, match=message):
+                check_volumes(data, low, ["inplane2"], SSIM_WINDOW, margin)
 
 
 def test_a_plan_measures_every_kind_of_step_and_changes_nothing(folder: Path, caplog: Any) -> None:

@@ -29,10 +29,12 @@ class VolumeFacts(NamedTuple):
     Args:
         spacing: size of the voxels along the axes of the file in mm.
         contrast: see `InputVolume`.
+        shape: number of voxels along these axes.
     """
 
     spacing: tuple[float, float, float]
     contrast: str | None
+    shape: tuple[int, int, int]
 
 
 def load_volume(path: str | Path, *, frame: int | None = None, series: str | None = None) -> MetaTensor:
@@ -77,7 +79,7 @@ def volume_facts(path: str | Path, *, frame: int | None = None, series: str | No
         series: see `load_volume`.
 
     Returns:
-        Spacing and contrast.
+        Spacing, contrast and shape.
 
     Raises:
         VolumeError: if there is no volume, or its header cannot be used; names the file.
@@ -89,13 +91,15 @@ def volume_facts(path: str | Path, *, frame: int | None = None, series: str | No
         if path.is_dir() or not path.name.endswith(NIFTI_SUFFIXES):
             found = _one_series(path, frame, series)
             affine, contrast = found.affine[:, [2, 1, 0, 3]], contrast_of(found.description)
+            shape = (found.frames[0].shape[1], found.frames[0].shape[0], len(found.frames))
         else:
             image = open_nifti(path, frame=frame)
             affine, contrast = image.affine, contrast_of(volume_stem(path))
+            shape = (int(image.shape[0]), int(image.shape[1]), int(image.shape[2]))
         spacing = Grid((1, 1, 1), torch.from_numpy(np.asarray(affine, np.float64).copy())).spacing
     except ValueError as error:
         raise VolumeError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-    return VolumeFacts(spacing, contrast)
+    return VolumeFacts(spacing, contrast, shape)
 
 
 def grid_of(volume: MetaTensor) -> Grid:
