@@ -121,6 +121,17 @@ class WGANTrainer(SupervisedTrainer):
             raise ValueError(f"unknown constraint {constraint!r}; use one of {get_args(CriticConstraint)}")
         if penalty_every < 1 or (penalty_every > 1 and constraint != "gradient_penalty"):
             raise ValueError(f"penalty_every is {penalty_every} with {constraint}; give 1, or more with a penalty")
+        usual = WassersteinGPLoss().weight
+        weight = usual if adversarial_loss is None else adversarial_loss.weight
+        if constraint == "gradient_penalty" and clip != _CLIP:
+            raise ValueError(
+                f"clip is {clip} with gradient_penalty, which clips nothing; leave it out, or give weight_clipping"
+            )
+        if constraint == "weight_clipping" and weight != usual:
+            raise ValueError(
+                f"the weight of the penalty is {weight} with weight_clipping, which has no penalty; leave it out, or "
+                "give gradient_penalty"
+            )
         if not (clip > 0 and adversarial_weight >= 0):
             raise ValueError(f"clip is {clip} and adversarial_weight {adversarial_weight}, expected above 0 and from 0")
         if kwargs.get("compile") or kwargs.get("accumulation_steps", 1) != 1:

@@ -154,6 +154,8 @@ def test_a_dry_run_plans_both_stages_and_leaves_nothing(trained_mdcsrn, checkout
         (["pretrain"], {"val_recipes": ["thick9mm"]}, "validation is on the recipes thick9mm"),
         ([], {"critic_steps": 0}, "critic_steps is 0"),  # of the second stage, said before the first one
         ([], {"constraint": "clipping"}, "unknown constraint 'clipping'"),
+        ([], {"clip": 0.1}, "clip is 0.1 with gradient_penalty, which clips nothing"),
+        (["weight_clipping"], {"penalty_weight": 1.0}, "the weight of the penalty is 1.0 with weight_clipping"),
         ([], {"patch_size": 0}, "patch_size is 0"),
         ([], {"pretrained": "nowhere.pt"}, "nowhere.pt"),
     ],

@@ -9,7 +9,7 @@ import pytest
 import torch
 from monai.data import ITKReader
 
-from recon_monai.data import VolumeDataset, VolumeError, find_volumes, load_volume
+from recon_monai.data import VolumeDataset, VolumeError, find_volumes, load_volume, volume_facts
 
 pydicom = pytest.importorskip("pydicom")
 from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
@@ -50,6 +50,7 @@ def test_a_series_has_its_voxels_where_the_headers_say(tmp_path):
     """DICOM PS3.3, C.7.6.2.1.1: the position of a pixel, turned from (left, posterior) to (right, anterior)."""
     folder = save_series(tmp_path / "scan", stack())
     found = load_volume(folder)
+    assert volume_facts(folder).shape == found.shape[1:]
     for path in folder.iterdir():
         header = pydicom.dcmread(path)
         position, orientation = (

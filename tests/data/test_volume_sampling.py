@@ -129,6 +129,7 @@ def test_measured_pairs_come_once_and_count_with_both_files(folder, tmp_path):
 def test_facts_come_from_the_header_alone(folder, tmp_path):
     facts = volume_facts(folder / "sub-0_T1w.nii.gz")
     assert facts.spacing == pytest.approx((1.0, 1.2, 2.0)) and facts.contrast == "T1"
+    assert facts.shape == nibabel.load(folder / "sub-0_T1w.nii.gz").shape
     damaged = tmp_path / "x_FLAIR.nii"
     content = nibabel.load(folder / "sub-0_T1w.nii.gz")
     nibabel.save(content, damaged)

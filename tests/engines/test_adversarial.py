@@ -391,7 +391,12 @@ def test_out_of_memory_names_the_settings() -> None:
         ({"constraint": "spectral"}, "unknown constraint 'spectral'"),
         ({"constraint": "weight_clipping", "penalty_every": 4}, "penalty_every is 4 with weight_clipping"),
         ({"penalty_every": 0}, "penalty_every is 0"),
-        ({"clip": 0.0}, "clip is 0.0"),
+        ({"constraint": "weight_clipping", "clip": 0.0}, "clip is 0.0"),
+        ({"clip": 0.05}, "clip is 0.05 with gradient_penalty, which clips nothing"),
+        (
+            {"constraint": "weight_clipping", "adversarial_loss": WassersteinGPLoss(1.0)},
+            "the weight of the penalty is 1.0 with weight_clipping, which has no penalty",
+        ),
         ({"adversarial_weight": -1.0}, "adversarial_weight -1.0"),
         ({"critic_steps": 0}, "critic_steps is 0"),
         ({"compile": True}, "compile=True has no second derivatives"),
