@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigParser
 
+from recon_monai.engines import UpdateSchedule
+
 BUNDLES = Path(__file__).parents[2] / "bundles"
 NAMES = sorted(folder.name for folder in BUNDLES.iterdir() if (folder / "configs").is_dir())
 WORKFLOWS = ("train", "evaluate", "inference")
@@ -299,6 +301,12 @@ def test_the_losses_and_updates_of_mdcsrn():
     slides = configuration("mdcsrn_wgan_gp", "slides")
     assert (slides["pretrain_steps"], slides["adversarial_steps"]) == (250_000, 5_000)
     assert (slides["batch_size"] * slides["patches_per_volume"], slides["patch_size"]) == (2, 64)
+    options = ("critic_only_steps", "critic_steps", "extra_critic_every", "extra_critic_steps")
+    cycle = [{**content, **slides}[name] for name in options]
+    sheet = (BUNDLES / "mdcsrn_wgan_gp" / "docs" / "README.md").read_text()
+    for extra in (cycle[2:], [0, 0]):
+        count = UpdateSchedule(0, *cycle[:2], *extra).counts(slides["adversarial_steps"])["generator"]
+        assert f"{count} " in sheet.partition("| `slides.json` |")[2].partition("\n")[0]
     assert [stage.get("release") for stage in content["sequence"]] == ["pretrained", None]
     assert configuration("mdcsrn_wgan_gp", "weight_clipping")["constraint"] == "weight_clipping"
 
