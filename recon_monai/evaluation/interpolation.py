@@ -95,10 +95,11 @@ class InterpolationBaselinesd(Transform):
     """Add the images that plain interpolation makes to an item, for tables that compare with them.
 
     Where the low resolution was simulated, the scan is simulated again as drawn (recipe, slice axis, noise: what
-    ``SimulateLowResolutiond`` writes into the item) and its coarse samples are interpolated by each method, so that
-    baselines start from what the scanner had and not from what one interpolation left of it. Recipes that never leave
-    the fine grid (``gaussian``, mixed spectra), and items without draws, give samples of the image itself, see
-    `interpolation_baselines`.
+    ``SimulateLowResolutiond`` writes into the item) and its coarse samples, with the same noise, are interpolated by
+    each method, so that baselines start from what the scanner had and not from what one interpolation left of it.
+    After truncation magnitudes are taken of the coarse samples, and for ``"sinc"`` after zero-filling. Recipes that
+    never leave the fine grid (``gaussian``, mixed spectra), and items without draws, give samples of the image itself,
+    see `interpolation_baselines`.
 
     Args:
         key: the low-resolution image ``(1, D, H, W)`` on the high-resolution grid.

@@ -197,7 +197,8 @@ def simulate_low_resolution(
     The coarse samples are those of a magnitude image: complex Gaussian noise is added to them, the absolute value taken
     (Gudbjartsson and Patz, "The Rician distribution of noisy MRI data", MRM 1995), and then they are interpolated. With
     ``"fourier"`` after truncation that is zero-filling, and the absolute value is taken on the fine grid, as scanners
-    do it. Phase is not simulated: the volume counts as real.
+    do it. The noise of the coarse samples is the same for each interpolation. Phase is not simulated: the volume counts
+    as real.
 
     Args:
         volume: magnitude, real, shape ``(..., D, H, W)``.
@@ -232,8 +233,11 @@ def simulate_low_resolution(
         if share is None:
             raise ValueError("the recipe mixes spectra and leaves alpha open, expected a number from 0 to 1")
         low = scanner.receive(mixed_spectrum(volume, share, axes, keep=recipe.keep))
-    elif method == "fourier":
+    elif recipe.mode == "gaussian":
         low = scanner.receive(volume, lambda signal: _limit(signal, recipe, axes))
+    elif method == "fourier":
+        steps = _steps(volume, recipe.keep, axes)
+        low = scanner.receive_zero_filled(truncate_spectrum(volume, recipe.keep, axes), steps)
     else:
         low = _coarse(volume, recipe.keep, axes, method, scanner)
     return LowResolution(low, recipe.factor(spacing, slice_axis))
@@ -256,6 +260,30 @@ class _Receiver:
         real, imaginary = (self._limited_noise(signal, limit) for _ in range(2))
         return torch.hypot(limited + real, imaginary)
 
+    def receive_zero_filled(self, signal: torch.Tensor, steps: Mapping[int, float]) -> torch.Tensor:
+        """Magnitude of a band-limited signal and of the noise of its coarse samples, as `receive` draws it for these.
+
+        Args:
+            signal: on the fine grid.
+            steps: distance of the coarse samples in fine ones, by axis.
+        """
+        if self.noise == 0:
+            return signal.abs()
+        shape = list(signal.shape)
+        for axis, step in steps.items():
+            shape[axis] = round(signal.shape[axis] / step)
+        parts = []
+        for _ in range(2):
+            part = self._limited_noise(signal.new_empty(shape), None)
+            for axis, step in steps.items():
+                places = _fine(signal.shape[axis], step)
+                part = interpolate_axis(part, axis, places, "fourier")
+                # between samples of an even number the highest frequency is weaker, and so is the noise
+                weights = interpolate_axis(torch.eye(shape[axis], dtype=torch.float64), -1, places, "fourier")
+                part = part / float(weights.square().sum(dim=0).mean().sqrt())
+            parts.append(part)
+        return torch.hypot(signal + parts[0], parts[1])
+
     def _limited_noise(self, like: torch.Tensor, limit: Any) -> torch.Tensor:
         noise = torch.randn(like.shape, generator=self.generator, dtype=torch.float32).to(like)
         if limit is not None:
@@ -276,15 +304,24 @@ def _coarse(
 ) -> torch.Tensor:
     """Truncate, sample on the coarse grid over the same field of view, and interpolate back."""
     signal = truncate_spectrum(volume, keep, axes)
-    steps = {axis: volume.shape[axis] / max(1, round(volume.shape[axis] * keep)) for axis in axes}
+    steps = _steps(volume, keep, axes)
     for axis, step in steps.items():
         coarse = torch.arange(round(volume.shape[axis] / step), dtype=torch.float64)
         signal = interpolate_axis(signal, axis, (coarse + 0.5) * step - 0.5, "fourier")
     signal = scanner.receive(signal)
     for axis, step in steps.items():
-        fine = torch.arange(volume.shape[axis], dtype=torch.float64)
-        signal = interpolate_axis(signal, axis, (fine + 0.5) / step - 0.5, method)
+        signal = interpolate_axis(signal, axis, _fine(volume.shape[axis], step), method)
     return signal
+
+
+def _steps(volume: torch.Tensor, keep: float, axes: list[int]) -> dict[int, float]:
+    """Distance of the coarse samples in fine ones, by axis, over the same field of view."""
+    return {axis: volume.shape[axis] / max(1, round(volume.shape[axis] * keep)) for axis in axes}
+
+
+def _fine(size: int, step: float) -> torch.Tensor:
+    """Where the fine samples of an axis lie among the coarse ones."""
+    return (torch.arange(size, dtype=torch.float64) + 0.5) / step - 0.5
 
 
 def _thick_slices(

@@ -142,3 +142,17 @@ def test_what_does_not_fit_is_said():
         simulate("inplane2", x, noise=0.1)
     with pytest.raises(ValueError, match="slice axis from 0 to 2"):
         simulate("inplane2", x, slice_axis=3)
+
+
+@pytest.mark.parametrize("name", ["inplane2", "isotropic2"])
+@pytest.mark.parametrize("shape", [(32, 28, 24), (31, 27, 25)])
+def test_noise_of_a_scan_is_the_same_for_each_interpolation(name: str, shape: tuple[int, int, int]) -> None:
+    """It is that of the coarse samples; far above zero, where magnitudes change nothing."""
+    flat = torch.full(shape, 10.0)
+    found = {
+        way: simulate(name, flat, interpolation=way, noise=0.1, generator=torch.Generator().manual_seed(3)).volume
+        for way in ("fourier", "cubic")
+    }
+    parts = torch.stack([(volume - 10).flatten() for volume in found.values()])
+    assert float(torch.corrcoef(parts)[0, 1]) > 0.9
+    assert float(parts[0].std()) == pytest.approx(0.1, rel=0.1)
