@@ -10,7 +10,10 @@ __all__ = ["kspace_support"]
 _FEWEST = 16  # samples along an axis; fewer tell nothing
 _MOST_LINES = 4096
 _LOWEST = 1 / 12  # of Nyquist; below, the spectrum of any object falls as steeply as that of a filled one
-_EDGE = 0.8  # decades of power; measured heads have less than 0.4, their zero-filled copies more than 1
+_EDGE = 0.5  # decades of power; measured heads have less, or as much falling evenly; their zero-filled copies have more
+_ABRUPT = 1.4  # times the fall before the edge: 1.5 and more in zero-filled heads, 1.3 in others that fall so much
+_STEEP = 1.2  # decades; where the spectrum falls like that, it is that of a smooth object and shows no edge
+_NEAR = 0.85
 _COHERENT = 0.6  # measured heads have less than 0.2, interpolated ones more than 0.75
 
 
@@ -29,7 +32,8 @@ def kspace_support(volume: Tensor) -> tuple[float, float, float]:
       in images that were not interpolated it is near 0.
 
     Noise does not hide either, as it was cut or interpolated with the image; noise that was added later does once it is
-    as strong as the copies. A smooth apodization is not an edge. Half the lines, those with the most signal, are used,
+    as strong as the copies. A smooth apodization is not an edge, nor is a smooth object, whose spectrum falls
+    everywhere. Half the lines, those with the most signal, are used,
     with a Hann window against the steps at the ends of the field of view.
 
     Args:
@@ -56,7 +60,9 @@ def _axis_support(volume: Tensor, axis: int) -> float:
         return 1.0
     window = torch.hann_window(size, periodic=True, dtype=torch.float64, device=lines.device)
     spectra = torch.fft.rfft(lines * window, dim=1)
-    return min(1.0, _edge(spectra, size), _copies(spectra, size))
+    edge, copies = _edge(spectra, size), _copies(spectra, size)
+    # a cubic interpolation's own low-pass may fall like an edge just before the copies, which say the place exactly
+    return copies if copies < 1 and _NEAR * copies < edge else edge
 
 
 def _strongest(lines: Tensor) -> Tensor:
@@ -78,9 +84,13 @@ def _edge(spectra: Tensor, size: int) -> float:
     if first >= len(level) - width:
         return 1.0
     means = level.unfold(0, width, 1).mean(dim=1)  # of `width` bins from each bin on
-    places = torch.arange(first, len(level) - width, device=level.device)
+    places = torch.arange(width, len(level) - width, device=level.device)
     fall = means[places - width] - means[places + 1]
-    return float(places[fall.argmax()]) / (size / 2) if float(fall.max()) > _EDGE else 1.0
+    before = fall[(torch.arange(len(fall), device=fall.device) - width).clamp(min=0)].clamp(min=0)
+    # the steepest fall is the edge, or there is none
+    edge = int(torch.where(places >= first, fall, -torch.inf).argmax())
+    found = fall[edge] > _EDGE and fall[edge] > _ABRUPT * before[edge] and before[edge] < _STEEP
+    return float(places[edge]) / (size / 2) if bool(found) else 1.0
 
 
 def _copies(spectra: Tensor, size: int) -> float:
@@ -95,6 +105,9 @@ def _copies(spectra: Tensor, size: int) -> float:
         high = list(range(samples // 2 + 3, min(samples - 1, last) + 1))
         if len(high) >= 3:
             found[samples] = float(coherence[high, [samples - one for one in high]].mean())
+    computed = sorted(value for value in found if value > 0)
+    if not computed or computed[len(computed) // 2] > _COHERENT:
+        return 1.0  # every frequency is coherent with every other: lines of one shape, as a smooth phantom has them
     for samples in range(1, size):
         # the window spreads each peak over its neighbors, more to the higher one
         if found[samples] > _COHERENT and found[samples] >= 0.85 * max(found[samples - 1], found[samples + 1]):

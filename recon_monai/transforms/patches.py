@@ -29,7 +29,8 @@ class RandomPatchd(EpochAware, MapTransform, MultiSampleTrait, RandomizableTrait
     ``RandCropByPosNegLabeld`` and ``RandWeightedCropd`` do not offer that: they draw all patches from one state, so
     that a patch would depend on how many are cut. Cropping and padding are MONAI's and keep the affine right.
 
-    Volumes smaller than a patch are padded with zeros on both sides, which is said once for each file. Returns a list
+    Volumes smaller than a patch are padded with zeros on both sides, which is said once for each file; whole volumes
+    in ``SeamlessInferer`` are continued by their border instead, as they may end within the head. Returns a list
     of items, as MONAI's transforms of several samples do (``list_data_collate`` makes one batch of them); each has
     ``patch`` (its number) and ``patch_start`` (int64 ``(3,)``: first voxel, in the volume as padded).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import nibabel
@@ -10,7 +11,7 @@ import pytest
 import torch
 from scipy import ndimage, signal
 
-from recon_monai.physics import kspace_support
+from recon_monai.physics import kspace_support, truncate_spectrum
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def test_measured_volumes_fill_their_kspace(brain: torch.Tensor, phantom: torch.
     assert kspace_support(torch.from_numpy(np.random.default_rng(0).normal(size=(40, 33, 20)))) == (1, 1, 1)
 
 
-@pytest.mark.parametrize("keep", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("keep", [0.3, 0.5, 0.8, 0.9])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_zero_filled_axes_are_found(brain: torch.Tensor, phantom: torch.Tensor, axis: int, keep: float) -> None:
     for volume in (brain, phantom):
@@ -85,6 +86,30 @@ def test_scale_and_type_do_not_matter(brain: torch.Tensor) -> None:
     assert kspace_support(fine.to(torch.int16)) == found
 
 
+@pytest.mark.parametrize("size", [16, 17, 24, 40])
+@pytest.mark.parametrize("width", [0.1, 0.3, 0.6])
+def test_a_smooth_object_was_not_interpolated(size: int, width: float) -> None:
+    """Its spectrum falls steeply, but everywhere; as numbers and as integers."""
+    place = np.stack(np.meshgrid(*[np.linspace(-1, 1, size)] * 3, indexing="ij"))
+    image = torch.from_numpy(1000 * np.exp(-(place**2).sum(0) / width))
+    assert kspace_support(image) == (1, 1, 1)
+    assert kspace_support(image.round()) == (1, 1, 1)
+    ball = ndimage.gaussian_filter(900.0 * ((place**2).sum(0) < 0.8), 1.0)
+    assert kspace_support(torch.from_numpy(ball.round())) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.8])
+def test_zero_filling_along_two_axes_is_found_on_both(phantom: torch.Tensor, keep: float) -> None:
+    """A magnitude stored as integers has power beyond the edge, more on the axis where the object has least."""
+    spectrum = torch.fft.fftn(phantom)
+    for axis in (0, 1):
+        inside = torch.fft.fftfreq(phantom.shape[axis]).abs() < keep / 2
+        spectrum = spectrum * inside.reshape([-1 if one == axis else 1 for one in range(3)])
+    image = (300 * torch.fft.ifftn(spectrum).abs()).round()
+    wanted = tuple(pytest.approx(keep, abs=4 / size) for size in phantom.shape[:2])
+    assert kspace_support(image) == (*wanted, 1)
+
+
 def test_what_tells_nothing_is_full() -> None:
     assert kspace_support(torch.zeros(20, 20, 20)) == (1, 1, 1)
     assert kspace_support(torch.rand(1, 2, 15, generator=torch.Generator().manual_seed(0))) == (1, 1, 1)
@@ -97,3 +122,18 @@ def test_wrong_volumes_are_refused() -> None:
         kspace_support(torch.zeros(1, 4, 4, 4))
     with pytest.raises(ValueError, match="real volume"):
         kspace_support(torch.zeros(4, 4, 4, dtype=torch.complex64))
+
+
+@pytest.mark.skipif("RECON_MONAI_REAL_DATA" not in os.environ, reason="needs real data")
+def test_a_zero_filled_head_is_found_on_both_axes() -> None:
+    """Real heads have less noise beyond the edge of one axis than of the other."""
+    files = sorted(Path(os.environ["RECON_MONAI_REAL_DATA"]).glob("t1_brains*/*_T1w.nii.gz"))
+    if not files:
+        pytest.skip("no heads there")
+    for file in files[:3]:
+        image = np.asarray(nibabel.load(file).dataobj, np.float32)
+        middle = tuple(slice(max(0, size // 2 - 70), size // 2 + 70) for size in image.shape)
+        head = torch.from_numpy(np.ascontiguousarray(image[middle]))
+        filled = truncate_spectrum(head, 0.8, (0, 1)).abs().round()
+        assert kspace_support(filled)[:2] == (pytest.approx(0.8, abs=0.04), pytest.approx(0.8, abs=0.04))
+        assert kspace_support(head) == (1, 1, 1)
