@@ -20,6 +20,7 @@ from recon_monai.engines import StageSequence, check_recipes
 from recon_monai.engines.command_line import merged_configuration
 from recon_monai.engines.errors import find_user_error
 from recon_monai.engines.overrides import UnknownOptionError, check_overrides
+from recon_monai.engines.stage_settings import first_difference, stage_settings
 from recon_monai.networks import MDCSRNCritic
 
 HEAD = (slice(10, 19), slice(5, 15), slice(8, 22))
@@ -143,17 +144,45 @@ def test_a_published_critic_is_one_option(preset: Any) -> None:
     assert usual.architecture["norm"] == "group"
 
 
-def test_the_final_rate_is_that_of_the_first_stage(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def commands_of_stages(
+    names: list[str], words: list[object], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> dict[str, dict[str, Any]]:
+    """The configuration of each stage of a command."""
+    files = [str(ROOT / CONFIGS / f"{name}.json") for name in names]
+    command = ["monai.bundle", "run", "training", "--config_file", str(files), *map(str, words)]
+    monkeypatch.setattr("sys.argv", command)
+    sequence = ConfigParser(merged_configuration(command))["sequence"]
+    stages = StageSequence(str(ROOT / "bundles/mdcsrn_wgan_gp"), str(folder), sequence)
+    stages._weights["pretrain"] = "model.pt"
+    return {name: merged_configuration(stages._command(name, resume=False)) for name in stages.names}
+
+
+@pytest.mark.parametrize(("names", "words"), [(["train", "small"], []), (["train"], ["--final_rate", 0.01])])
+def test_the_final_rate_is_that_of_the_first_stage(
+    names: list[str], words: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Whether a file or the command sets it."""
-    for files, words in ((["train", "small"], []), (["train"], ["--final_rate", "0.01"])):
-        chosen = [str(ROOT / CONFIGS / f"{name}.json") for name in files]
-        command = ["monai.bundle", "run", "training", "--config_file", str(chosen), *words]
-        monkeypatch.setattr("sys.argv", command)
-        sequence = ConfigParser(merged_configuration(command))["sequence"]
-        stages = StageSequence(str(ROOT / "bundles/mdcsrn_wgan_gp"), str(tmp_path), sequence)
-        stages._weights["pretrain"] = "model.pt"
-        found = {name: merged_configuration(stages._command(name, resume=False)) for name in stages.names}
-        assert {name: content["final_rate"] for name, content in found.items()} == {"pretrain": 0.01, "adversarial": 1}
+    found = commands_of_stages(names, words, monkeypatch, tmp_path)
+    assert {name: content["final_rate"] for name, content in found.items()} == {"pretrain": 0.01, "adversarial": 1}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--critic_def::preset", "paper31m", "--critic_width", 32],
+        ["--constraint", "weight_clipping", "--clip", 0.05],
+        ["--penalty_weight", 1.0, "--critic_def::norm", "layer", "--adversarial_weight", 0.1],
+    ],
+)
+def test_options_of_the_critic_are_no_settings_of_the_first_stage(
+    words: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """So that a pretrained generator is found again."""
+    usual, other = (
+        stage_settings(commands_of_stages(["train"], given, monkeypatch, tmp_path)["pretrain"]) for given in ([], words)
+    )
+    assert first_difference(usual, other) is None
+    assert (usual["train"]["trainer"]["clip"], usual["critic_def"]["width"]) == (0.01, 1)
 
 
 def test_recipes_of_the_validation_are_checked_first(caplog: pytest.LogCaptureFixture) -> None:

@@ -93,6 +93,8 @@ def test_measured_pairs_are_evaluated_without_interpolations(trained_mdcsrn, che
 def test_inference_keeps_the_geometry_of_an_oblique_scan(trained_mdcsrn, checkout, scan, tmp_path):
     """From the repository's root and from inside the bundle: the network's image of the interpolated scan."""
     options = {**TINY_MDCSRN, "window": 24, "dataset_dir": scan, "ckpt": trained_mdcsrn / "model.pt"}
+    # slices of 2 mm are thinner than those of the training
+    options["outside"] = "warn"
     wanted = {"factor": "[1,1,2]"}
     run_bundle(
         "inference", f"{CONFIGS}/inference.json", checkout, {**options, **wanted, "output_dir": tmp_path / "root"}
@@ -134,6 +136,7 @@ def test_inference_keeps_the_geometry_of_an_oblique_scan(trained_mdcsrn, checkou
         ({}, "give either --target_spacing or --factor"),
         ({"factor": 2, "target_spacing": 1.0}, "give either --target_spacing or --factor"),
         ({"target_spacing": 0.4}, "voxels of 0.4 x 0.4 x 0.4 mm were never trained (trained: sides of 1 to 1 mm)"),
+        ({"factor": "[1,1,2]"}, "1 x 1 x 2 times coarser than the output was never trained (trained along 1 axes: 3 x"),
         ({"factor": "[1,1,2]", "contrast": "FLAIR"}, "the contrast FLAIR was never trained (trained: T1)"),
     ],
 )
@@ -151,6 +154,7 @@ def test_the_scheme_with_trimmed_margins_is_one_overlay(trained_mdcsrn, checkout
     run_bundle("evaluation", files("evaluate", "margin_trim"), checkout, evaluated)
     assert len(rows_of(tmp_path / "e" / "volumes.csv")) == 24
     inferred = {**options, "dataset_dir": scan, "output_dir": tmp_path / "i", "factor": "[1,1,2]"}
+    inferred["outside"] = "warn"  # slices of 2 mm are thinner than those of the training
     run_bundle("inference", files("inference", "margin_trim"), checkout, inferred)
     record = json.loads((tmp_path / "i" / "sub-9_T1w.json").read_text())
     assert record["inferer"] == {"name": "MarginTrimInferer", "window": [12, 12, 12], "margin": 3}
