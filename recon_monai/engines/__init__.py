@@ -12,6 +12,7 @@ from recon_monai.engines.distillation import DistillationTrainer
 from recon_monai.engines.domain import training_domain
 from recon_monai.engines.memory import OutOfMemory
 from recon_monai.engines.new_anatomy import AnatomyAddition, check_only_added, joined_domain
+from recon_monai.engines.optimizers import CosineRate, muon
 from recon_monai.engines.plan import plan_training
 from recon_monai.engines.runs import find_weights, name_run
 from recon_monai.engines.self_supervision import KspaceInferer, SelfSupervisedTrainer, prepare_fine_tuning
@@ -44,6 +45,7 @@ __all__ = [
     "AnatomyAddition",
     "ClassificationInferer",
     "ClassificationTrainer",
+    "CosineRate",
     "DistillationTrainer",
     "KspaceInferer",
     "OutOfMemory",
@@ -72,6 +74,7 @@ __all__ = [
     "find_weights",
     "joined_domain",
     "locate_bundle",
+    "muon",
     "name_run",
     "output_grid",
     "plan_super_resolution",

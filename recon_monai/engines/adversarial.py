@@ -51,14 +51,14 @@ class WGANTrainer(SupervisedTrainer):
       backward pass. Networks need no ``DistributedDataParallel``, and it is bypassed: it does not support the penalty.
     * A loss or gradient that is not finite stops the run before the step and names the files.
 
-    ``state.output`` holds ``image``, ``label``, ``pred``; ``loss``, the generator's objective; ``l1``, the
-    reconstruction loss; and of steps with the critic ``fake_score``, of its own steps also ``real_score``,
-    ``wasserstein`` (the estimate of the distance), ``critic_loss`` and, where it was computed, ``penalty``; steps of
-    the generator by the critic have ``score_gradient``, the mean norm of the score's gradient at what was made (near 1
-    with a penalty; 0: the critic teaches nothing). The numbers are also in ``state.terms``, whatever postprocessing
-    makes of the output. ``state.updates`` counts the updates by kind (``pretraining``, ``critic``, ``generator``),
-    ``state.update`` is the kind of the last one. An estimate of the distance that stays at zero for 100 steps of the
-    critic is warned of.
+    ``state.output`` holds ``image``, ``label``, ``pred``; ``loss``, the generator's objective;
+    ``reconstruction``, what ``loss_function`` says; and of steps with the critic ``fake_score``, of its own steps also
+    ``real_score``, ``wasserstein`` (the estimate of the distance), ``critic_loss`` and, where it was computed,
+    ``penalty``; steps of the generator by the critic have ``score_gradient``, the mean norm of the score's gradient at
+    what was made (near 1 with a penalty; 0: the critic teaches nothing). The numbers are also in ``state.terms``,
+    whatever postprocessing makes of the output. ``state.updates`` counts the updates by kind (``pretraining``,
+    ``critic``, ``generator``), ``state.update`` is the kind of the last one. An estimate of the distance that stays at
+    zero for 100 steps of the critic is warned of.
 
     To go on with an interrupted run, give the trainer `TrainingCheckpoint`, which finds `saved_states`.
 
@@ -227,7 +227,7 @@ class WGANTrainer(SupervisedTrainer):
             output[CommonKeys.PRED] = prediction = self._generate(inputs, args, kwargs)
             self.fire_event(IterationEvents.FORWARD_COMPLETED)
             loss = reconstruction = self.loss_function(prediction, targets).mean()
-            terms = {"l1": reconstruction}
+            terms = {"reconstruction": reconstruction}
             if adversarial:
                 critic.train()
                 scored = prediction.view_as(prediction)
@@ -269,7 +269,7 @@ class WGANTrainer(SupervisedTrainer):
             )
         terms = {name: value for name, value in found._asdict().items() if value is not None}
         terms["critic_loss"] = terms.pop("total")
-        terms["l1"] = reconstruction
+        terms["reconstruction"] = reconstruction
         terms["loss"] = reconstruction - self.adversarial_weight * found.fake_score.detach()
         output.update(terms)
         self.fire_event(IterationEvents.LOSS_COMPLETED)

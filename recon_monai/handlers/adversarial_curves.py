@@ -13,8 +13,8 @@ __all__ = ["AdversarialCurves"]
 class AdversarialCurves:
     """Draws what the steps of a `WGANTrainer` found, and how many updates each network has had, in TensorBoard.
 
-    ``train_NAME`` is the mean of a term (``l1``, ``wasserstein``, ``penalty``, ...) over the steps since it was last
-    drawn, of those that had it: steps of generator and critic alternate. ``updates_KIND`` are the counts.
+    ``train_NAME`` is the mean of a term (``reconstruction``, ``wasserstein``, ``penalty``, ...) over the steps since it
+    was last drawn, of those that had it: steps of generator and critic alternate. ``updates_KIND`` are the counts.
 
     Args:
         curves: a ``CurveWriter`` or TensorBoard's ``SummaryWriter``.

@@ -341,6 +341,8 @@ class Run(Task[Scale]):
         if self.kind == "pretraining":
             ends = scale.generator_rate / scale.pretrain_rate
             options |= {"pretrain_learning_rate": scale.pretrain_rate, "final_rate": ends}
+            # what the low resolution lacks is mostly near zero, and so is its median: L1 takes far longer to leave it
+            options["pretrain_loss::_target_"] = "torch.nn.MSELoss"
         else:
             options |= {"pretrain_learning_rate": scale.generator_rate, "betas": _BETAS}
         return bundle_command(BUNDLE, TRAINING, ["train.json", "pretrain.json"], options)

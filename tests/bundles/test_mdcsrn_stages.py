@@ -67,9 +67,31 @@ def test_curves_and_pictures_of_both_stages(trained_mdcsrn):
         tags[name] = events.Tags()
     assert {"val_psnr", "val_ssim", "val_nrmse"} <= set(tags["pretrain"]["scalars"])
     found = set(tags["adversarial"]["scalars"])
-    terms = {f"train_{name}" for name in ("l1", "wasserstein", "penalty", "real_score", "fake_score", "critic_loss")}
+    terms = {
+        f"train_{name}"
+        for name in ("reconstruction", "wasserstein", "penalty", "real_score", "fake_score", "critic_loss")
+    }
     assert terms | {"updates_critic", "updates_generator", "learning_rate"} <= found
     assert any(tag.startswith("panels/isotropic2/") for tag in tags["adversarial"]["images"])
+
+
+def test_the_shipped_weights_are_trained_in_three_stages(checkout, tiny_volumes, tmp_path):
+    """Muon and the squared error for two of them, whose rates keep their ratio, Adam and L1 for the last one."""
+    output = tmp_path / "shipped"
+    options = {**TINY_TRAINING, "dataset_dir": str(tiny_volumes), "output_dir": str(output)}
+    options |= {"sequence::0::options::pretrain_steps": 2, "patches_per_volume": 1, "pretrain_steps": 4}
+    options |= {"steps_per_epoch": 2, "val_interval": 1, "extra_critic_every": 0, "extra_critic_steps": 0}
+    run_bundle("training", files("train", "shipped"), checkout, options)
+    stages = {name: state_of(output / name) for name in ("isotropic", "pretrain", "adversarial")}
+    assert [len(state["optimizer"]["param_groups"]) for state in stages.values()] == [3, 3, 1]
+    for name in ("isotropic", "pretrain"):
+        rates = [group["lr"] for group in stages[name]["optimizer"]["param_groups"]]
+        assert rates == pytest.approx([0.005 * 0.01 * share for share in (1, 0.2, 0.006)])
+    factors = {name: json.loads((output / name / "model.json").read_text())["factors"] for name in stages}
+    assert factors["isotropic"] == [[2.0, 2.0, 2.0]]
+    assert [2.0, 1.0, 1.0] in factors["pretrain"] and factors["adversarial"] == factors["pretrain"]
+    started = json.loads((output / "pretrain" / "run.json").read_text())["command"]
+    assert any(word.endswith("isotropic/model.pt") for word in started)
 
 
 @pytest.mark.parametrize("iteration", [1, 7])

@@ -47,7 +47,7 @@ def test_pretraining_is_supervised_training() -> None:
     trainer = make_trainer(data, (generator, critic), adam=True, pretrain_steps=9)
     found = record(trainer)
     assert same(copies(generator), copies(plain))
-    assert [set(step) for step in found] == [{"kind", "l1", "loss"}] * 3
+    assert [set(step) for step in found] == [{"kind", "reconstruction", "loss"}] * 3
     assert trainer.state.updates == {"pretraining": 3, "critic": 0, "generator": 0}
 
 
@@ -75,7 +75,7 @@ def test_a_step_of_the_critic_is_gradient_descent_on_its_loss() -> None:
     expected_terms = {name: value.item() for name, value in {**values, **scores}.items()}
     assert found.pop("kind") == "critic"
     assert found == pytest.approx(
-        {**expected_terms, "l1": l1, "loss": l1 - 1e-3 * expected_terms["fake_score"]}, rel=1e-4, abs=1e-6
+        {**expected_terms, "reconstruction": l1, "loss": l1 - 1e-3 * expected_terms["fake_score"]}, rel=1e-4, abs=1e-6
     )
 
 
@@ -138,7 +138,7 @@ def test_the_generators_loss_is_the_weighted_sum() -> None:
     (l1 - 0.3 * score).backward()
     for parameter, after in zip(mine.parameters(), generator.parameters(), strict=True):
         torch.testing.assert_close(after.detach(), parameter.detach() - 0.05 * parameter.grad, rtol=1e-4, atol=1e-7)
-    assert found[1]["l1"] == pytest.approx(l1.item(), rel=1e-5)
+    assert found[1]["reconstruction"] == pytest.approx(l1.item(), rel=1e-5)
     assert found[1]["loss"] == pytest.approx((l1 - 0.3 * score).item(), rel=1e-4)
 
 
@@ -273,8 +273,8 @@ def test_bfloat16_stays_inside_the_networks() -> None:
     assert types == {torch.float32}
     exact = record(make_trainer(data, critic_steps=1, pretrain_steps=1))
     for step, expected in zip(found, exact, strict=True):
-        assert step["l1"] == pytest.approx(expected["l1"], rel=0.02)
-    assert found[1]["l1"] != exact[1]["l1"], "nothing was rounded"
+        assert step["reconstruction"] == pytest.approx(expected["reconstruction"], rel=0.02)
+    assert found[1]["reconstruction"] != exact[1]["reconstruction"], "nothing was rounded"
     assert found[1]["penalty"] == pytest.approx(exact[1]["penalty"], rel=0.05)
     assert {parameter.dtype for network in pair for parameter in network.parameters()} == {torch.float32}
 
@@ -342,7 +342,8 @@ def test_networks_in_wrappers_for_several_processes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "kind"), [({"pretrain_steps": 1}, "l1"), ({}, "critic_loss"), ({"critic_steps": 1}, "fake_score")]
+    ("steps", "kind"),
+    [({"pretrain_steps": 1}, "reconstruction"), ({}, "critic_loss"), ({"critic_steps": 1}, "fake_score")],
 )
 def test_what_is_not_finite_stops_before_the_step(steps: dict[str, int], kind: str) -> None:
     data = batches(2)
@@ -352,7 +353,7 @@ def test_what_is_not_finite_stops_before_the_step(steps: dict[str, int], kind: s
 
     @trainer.on(Events.ITERATION_STARTED(once=count))
     def spoil(engine: Any) -> None:
-        broken = generator if kind == "l1" else critic
+        broken = generator if kind == "reconstruction" else critic
         with torch.no_grad():
             next(iter(broken.parameters())).fill_(float("nan"))
         before.extend(map(copies, (generator, critic)))
