@@ -74,7 +74,7 @@ class Scale:
         patches_per_volume: of each.
         amp: bfloat16 inside the networks.
         pretrain_steps: of the generator that all arms start from.
-        pretrain_rate: at the beginning; it falls along a cosine to `generator_rate`.
+        pretrain_rate: of Muon, at the beginning; it falls along a cosine to `generator_rate`.
         pretrain_epochs: validations of that run.
         generator_updates: of every arm.
         critic_only_steps: of arms with a critic, before the cycles.
@@ -180,7 +180,7 @@ SCALES = {
         patches_per_volume=2,
         amp=True,
         pretrain_steps=2000,
-        pretrain_rate=0.002,
+        pretrain_rate=0.005,
         pretrain_epochs=10,
         generator_updates=240,
         critic_only_steps=120,
@@ -211,7 +211,7 @@ SCALES = {
         patches_per_volume=2,
         amp=True,
         pretrain_steps=50_000,
-        pretrain_rate=0.001,
+        pretrain_rate=0.005,
         pretrain_epochs=10,
         generator_updates=4000,
         critic_only_steps=1000,
@@ -343,8 +343,8 @@ class Run(Task[Scale]):
             options |= {"pretrain_learning_rate": scale.pretrain_rate, "final_rate": ends}
             # what the low resolution lacks is mostly near zero, and so is its median: L1 takes far longer to leave it
             options["pretrain_loss::_target_"] = "torch.nn.MSELoss"
-        else:
-            options |= {"pretrain_learning_rate": scale.generator_rate, "betas": _BETAS}
+            return bundle_command(BUNDLE, TRAINING, ["train.json", "pretrain.json", "muon.json"], options)
+        options |= {"pretrain_learning_rate": scale.generator_rate, "betas": _BETAS}
         return bundle_command(BUNDLE, TRAINING, ["train.json", "pretrain.json"], options)
 
     def _adversarial(self, scale: Scale, options: dict[str, Any], steps: int) -> tuple[list[str], dict[str, Any]]:

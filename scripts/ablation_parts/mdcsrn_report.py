@@ -33,7 +33,7 @@ LABELS = {
     "trilinear": "trilinear",
     "cubic": "cubic",
     SINC: "sinc: zero-filled, the input",
-    PRETRAINED: "pretrained by squared error, where all begin",
+    PRETRAINED: "pretrained by squared error and Muon, where all begin",
     ALONE: "L1 alone, no critic",
     CLIPPING: "critic, weights clipped",
     PENALTY: "critic, gradient penalty",
