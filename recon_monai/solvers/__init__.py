@@ -1,0 +1,46 @@
+"""Reconstructions without training: the inverse problem ``y = A x + n`` solved with one regularization or another."""
+
+from __future__ import annotations
+
+from recon_monai.solvers.base import OperatorReconstruction, Reconstruction
+from recon_monai.solvers.classical import DictionaryLearning, LeastSquares, ProximalGradient, Tikhonov, TotalVariation
+from recon_monai.solvers.coil_maps import calibration_maps, espirit_maps
+from recon_monai.solvers.dictionary_learning import DictionarySettings, dictionary
+from recon_monai.solvers.krylov import conjugate_gradient, least_squares, tikhonov
+from recon_monai.solvers.patches import PatchOperator
+from recon_monai.solvers.proximal import proximal_gradient, soft_threshold
+from recon_monai.solvers.sigpy_cg_sense import CGSense
+from recon_monai.solvers.sigpy_l1_wavelet import L1Wavelet
+from recon_monai.solvers.solution import Solution
+from recon_monai.solvers.variation import TotalVariationProx, total_variation
+from recon_monai.solvers.wavelet import WaveletOperator, l1_wavelet
+from recon_monai.solvers.zero_filled import ZeroFilled, zero_filled
+
+__all__ = [
+    "CGSense",
+    "DictionaryLearning",
+    "DictionarySettings",
+    "L1Wavelet",
+    "LeastSquares",
+    "OperatorReconstruction",
+    "PatchOperator",
+    "ProximalGradient",
+    "Reconstruction",
+    "Solution",
+    "Tikhonov",
+    "TotalVariation",
+    "TotalVariationProx",
+    "WaveletOperator",
+    "ZeroFilled",
+    "calibration_maps",
+    "conjugate_gradient",
+    "dictionary",
+    "espirit_maps",
+    "l1_wavelet",
+    "least_squares",
+    "proximal_gradient",
+    "soft_threshold",
+    "tikhonov",
+    "total_variation",
+    "zero_filled",
+]
