@@ -7,10 +7,9 @@ from typing import Any
 
 from monai.transforms import Transform
 
-from recon_monai.evaluation.cg_sense import CGSense
-from recon_monai.evaluation.iterative import IterativeBaseline
-from recon_monai.evaluation.l1_wavelet import L1Wavelet
 from recon_monai.physics import center_crop_or_pad
+from recon_monai.solvers import CGSense, L1Wavelet
+from recon_monai.solvers.base import Reconstruction
 
 __all__ = ["CGSensed", "L1Waveletd"]
 
@@ -18,7 +17,7 @@ __all__ = ["CGSensed", "L1Waveletd"]
 class _Baselined(Transform):
     """Reconstruction of an item's undersampled k-space with the settings of its acceleration."""
 
-    def __init__(self, name: str, solvers: Mapping[int, IterativeBaseline], keys: tuple[str, str, str]) -> None:
+    def __init__(self, name: str, solvers: Mapping[int, Reconstruction], keys: tuple[str, str, str]) -> None:
         self.name = name
         self.solvers = dict(solvers)
         self.key, self.output_key, self.size_key = keys

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recon_monai.evaluation.cg_sense import CGSense
-from recon_monai.evaluation.coil_maps import MAPS, MapMethod, check_methods
-from recon_monai.evaluation.iterative import IterativeBaseline, check_settings
-from recon_monai.evaluation.l1_wavelet import L1Wavelet
 from recon_monai.metrics import nmse
 from recon_monai.physics import center_crop_or_pad, infer_mask
+from recon_monai.solvers import CGSense, L1Wavelet
+from recon_monai.solvers.base import Reconstruction, check_settings
+from recon_monai.solvers.coil_maps import MAPS, MapMethod, check_methods
 
 __all__ = ["BaselineSetting", "BaselineTuning", "tune_cg_sense", "tune_l1_wavelet"]
 
@@ -117,7 +116,7 @@ def tune_l1_wavelet(
 
 
 def _tune(
-    methods: Mapping[float, IterativeBaseline],
+    methods: Mapping[float, Reconstruction],
     slices: Iterable[Mapping[str, Any]],
     iterations: Sequence[int],
     maps: Sequence[MapMethod],
@@ -143,7 +142,7 @@ def _tune(
 
 
 def _slice_errors(
-    item: Mapping[str, Any], maps: MapMethod, methods: Sequence[IterativeBaseline], iterations: Sequence[int]
+    item: Mapping[str, Any], maps: MapMethod, methods: Sequence[Reconstruction], iterations: Sequence[int]
 ) -> npt.NDArray[np.float64]:
     """NMSE of one slice for each method (rows) and number of iterations (columns)."""
     kspace, target = item["kspace"], item["target"]

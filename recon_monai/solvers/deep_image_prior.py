@@ -20,7 +20,8 @@ from torch import nn
 from recon_monai.networks import UNet
 from recon_monai.networks.blocks.standardization import as_complex, crop, padding_to
 from recon_monai.physics import LinearOperator, keyed_generator, keyed_seed
-from recon_monai.solvers.slices import MapEstimator, SliceReconstruction
+from recon_monai.solvers.coil_maps import MapMethod
+from recon_monai.solvers.limited import LimitedReconstruction
 from recon_monai.solvers.solution import Solution, Step
 from recon_monai.solvers.time_limit import check_time_limit, within
 
@@ -178,7 +179,7 @@ class PriorNetwork(nn.Module):
         return as_complex(channels) if self.complex_image else channels
 
 
-class DeepImagePrior(SliceReconstruction):
+class DeepImagePrior(LimitedReconstruction):
     """Deep image prior of k-space, see `deep_image_prior`: a network of its own for each slice, made anew.
 
     Args:
@@ -191,7 +192,7 @@ class DeepImagePrior(SliceReconstruction):
         time_limit: seconds for one slice.
         seed: of weights, noise and held-out samples.
         network: module to begin with instead, as `deep_image_prior` takes it; it is copied for each slice.
-        maps: see `SliceReconstruction`.
+        maps: see `LimitedReconstruction`.
 
     Raises:
         ValueError: if the time limit is out of range.
@@ -208,31 +209,31 @@ class DeepImagePrior(SliceReconstruction):
         time_limit: float | None = 60.0,
         seed: int = 0,
         network: nn.Module | None = None,
-        maps: MapEstimator | None = None,
+        maps: MapMethod | torch.Tensor = "calibration",
     ) -> None:
-        super().__init__(maps)
-        check_time_limit(time_limit)
+        super().__init__(0.0, iterations, maps, time_limit)
         self.channels = channels
         self.pools = pools
         self.held_out_fraction = held_out_fraction
         self.learning_rate = learning_rate
-        self.iterations = iterations
         self.patience = patience
-        self.time_limit = time_limit
         self.seed = seed
         self.network = network
 
-    def solve(self, operator: LinearOperator, data: torch.Tensor) -> Solution:
-        """Solve one inverse problem, see `SliceReconstruction.solve`."""
-        found = self.fit(operator, data)
+    def solve(self, operator: LinearOperator, data: torch.Tensor, iterations: int | None = None) -> Solution:
+        """Solve one inverse problem, see `LimitedReconstruction.solve`."""
+        found = self.fit(operator, data, iterations)
         return Solution(found.image, found.objective, found.iterations)
 
-    def fit(self, operator: LinearOperator, data: torch.Tensor) -> DeepImagePriorSolution:
+    def fit(
+        self, operator: LinearOperator, data: torch.Tensor, iterations: int | None = None
+    ) -> DeepImagePriorSolution:
         """Solve one inverse problem, and return the course of the held-out error as well.
 
         Args:
             operator: ``A``, of images ``(1, H, W)``.
             data: ``y``, shape ``(1, *range_shape)``.
+            iterations: largest number of iterations; None takes the setting.
 
         Returns:
             The solution.
@@ -250,7 +251,7 @@ class DeepImagePrior(SliceReconstruction):
             network.to(data.device, data.real.dtype),
             held_out=held_out_samples(data, self.held_out_fraction, self.seed) if self.held_out_fraction else None,
             learning_rate=self.learning_rate,
-            iterations=self.iterations,
+            iterations=iterations or self.iterations,
             patience=self.patience,
             time_limit=self.time_limit,
         )

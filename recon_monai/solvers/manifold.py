@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 
 from recon_monai.physics import LinearOperator, keyed_generator
-from recon_monai.solvers.slices import MapEstimator, SliceReconstruction
+from recon_monai.solvers.coil_maps import MapMethod
+from recon_monai.solvers.limited import LimitedReconstruction
 from recon_monai.solvers.solution import Solution, Step, check_number, run
 from recon_monai.solvers.time_limit import check_time_limit, within
 
@@ -111,7 +112,7 @@ def manifold_search(
     return ManifoldSolution(*solution, latent, finals)
 
 
-class ManifoldSearch(SliceReconstruction):
+class ManifoldSearch(LimitedReconstruction):
     """Reconstruction of k-space by search on a generator's manifold, see `manifold_search`.
 
     Args:
@@ -123,7 +124,7 @@ class ManifoldSearch(SliceReconstruction):
         restarts: number of starts: zero, the mean of the prior, and standard normal ones.
         time_limit: seconds for one slice.
         seed: of the starts.
-        maps: see `SliceReconstruction`.
+        maps: see `LimitedReconstruction`.
 
     Raises:
         ValueError: if a setting is out of range.
@@ -138,23 +139,18 @@ class ManifoldSearch(SliceReconstruction):
         restarts: int = 3,
         time_limit: float | None = 60.0,
         seed: int = 0,
-        maps: MapEstimator | None = None,
+        maps: MapMethod | torch.Tensor = "calibration",
     ) -> None:
-        super().__init__(maps)
-        check_number("weight", weight)
-        check_time_limit(time_limit)
+        super().__init__(weight, iterations, maps, time_limit)
         if restarts < 1:
             raise ValueError(f"restarts is {restarts}, expected at least 1.")
         self.generator = generator
         self.latent_shape = tuple(latent_shape)
-        self.weight = weight
-        self.iterations = iterations
         self.restarts = restarts
-        self.time_limit = time_limit
         self.seed = seed
 
-    def solve(self, operator: LinearOperator, data: torch.Tensor) -> Solution:
-        """Solve one inverse problem, see `SliceReconstruction.solve`."""
+    def solve(self, operator: LinearOperator, data: torch.Tensor, iterations: int | None = None) -> Solution:
+        """Solve one inverse problem, see `LimitedReconstruction.solve`."""
         random = keyed_generator("manifold_search", self.seed)
         starts = torch.randn(self.restarts, *self.latent_shape, generator=random, dtype=data.real.dtype)
         starts[0] = 0
@@ -165,7 +161,7 @@ class ManifoldSearch(SliceReconstruction):
             starts.to(data.device),
             weight=self.weight,
             free_scale=True,
-            iterations=self.iterations,
+            iterations=iterations or self.iterations,
             tolerance=1e-5,
             time_limit=self.time_limit,
         )

@@ -11,8 +11,9 @@ from collections.abc import Callable
 import torch
 
 from recon_monai.physics import LinearOperator
+from recon_monai.solvers.coil_maps import MapMethod
+from recon_monai.solvers.limited import LimitedReconstruction
 from recon_monai.solvers.proximal import proximal_gradient_steps
-from recon_monai.solvers.slices import MapEstimator, SliceReconstruction
 from recon_monai.solvers.solution import Solution, run
 from recon_monai.solvers.time_limit import check_time_limit, within
 
@@ -64,7 +65,8 @@ def plug_and_play(
     Raises:
         ValueError: if a setting is out of range, or the denoiser changes the shape of an image.
     """
-    check_settings(strength, time_limit)
+    _check_strength(strength)
+    check_time_limit(time_limit)
 
     def denoise(point: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
         found = denoiser(point)
@@ -78,17 +80,17 @@ def plug_and_play(
     return run(within(steps, time_limit), iterations, tolerance)
 
 
-class PlugAndPlay(SliceReconstruction):
+class PlugAndPlay(LimitedReconstruction):
     """Plug-and-play reconstruction of k-space, see `plug_and_play`.
 
     Args:
         denoiser: maps complex images ``(1, 1, H, W)`` of a maximum of about 1 to the same, for example a trained
             `recon_monai.networks.DenoisingUNet` in evaluation mode, see `fit_denoiser`.
-        strength: see `plug_and_play`.
+        weight: the strength of `plug_and_play`, from 0 to 1.
         iterations: see `plug_and_play`.
         tolerance: see `plug_and_play`.
         time_limit: seconds for one slice.
-        maps: see `SliceReconstruction`.
+        maps: see `LimitedReconstruction`.
 
     Raises:
         ValueError: if a setting is out of range.
@@ -97,35 +99,30 @@ class PlugAndPlay(SliceReconstruction):
     def __init__(
         self,
         denoiser: Denoiser,
-        strength: float = 1.0,
+        weight: float = 1.0,
         iterations: int = 50,
         tolerance: float = 1e-4,
         time_limit: float | None = 30.0,
-        maps: MapEstimator | None = None,
+        maps: MapMethod | torch.Tensor = "calibration",
     ) -> None:
-        super().__init__(maps)
-        check_settings(strength, time_limit)
+        super().__init__(weight, iterations, maps, time_limit)
+        _check_strength(self.weight)
         self.denoiser = denoiser
-        self.strength = strength
-        self.iterations = iterations
         self.tolerance = tolerance
-        self.time_limit = time_limit
 
-    def solve(self, operator: LinearOperator, data: torch.Tensor) -> Solution:
-        """Solve one inverse problem, see `SliceReconstruction.solve`."""
+    def solve(self, operator: LinearOperator, data: torch.Tensor, iterations: int | None = None) -> Solution:
+        """Solve one inverse problem, see `LimitedReconstruction.solve`."""
         return plug_and_play(
             operator,
             data,
             self.denoiser,
-            strength=self.strength,
-            iterations=self.iterations,
+            strength=self.weight,
+            iterations=iterations or self.iterations,
             tolerance=self.tolerance,
             time_limit=self.time_limit,
         )
 
 
-def check_settings(strength: float, time_limit: float | None) -> None:
-    """Raise `ValueError` if a setting is out of range."""
+def _check_strength(strength: float) -> None:
     if not 0 <= strength <= 1:
         raise ValueError(f"strength is {strength}, expected a share of the denoised image from 0 to 1.")
-    check_time_limit(time_limit)

@@ -98,9 +98,9 @@ def test_plugged_in_it_brings_an_undersampled_image_nearer(trained: DenoisingUNe
     mask[..., ::3] = mask[..., 13:19] = 1
     kspace = SenseOperator(maps[None], mask).forward(truth.to(torch.complex64))
     kspace = kspace + 0.1 * mask * torch.randn(kspace.shape, generator=keyed_generator("n"), dtype=kspace.dtype)
-    options = {"iterations": 15, "tolerance": 0.0, "maps": lambda *_: maps}
+    options = {"iterations": 15, "tolerance": 0.0, "maps": maps}
     without = PlugAndPlay(torch.clone, **options)(kspace, mask)
-    found = PlugAndPlay(trained, strength=0.5, **options)(kspace, mask)
+    found = PlugAndPlay(trained, weight=0.5, **options)(kspace, mask)
     assert float((found - truth).norm()) < 0.9 * float((without - truth).norm())
 
 

@@ -144,7 +144,7 @@ def test_as_a_reconstruction_it_is_scale_equivariant_and_takes_batches() -> None
     mask = torch.zeros(1, 1, 1, 16)
     mask[..., ::2] = mask[..., 6:10] = 1
     kspace = noise(2, 3, 16, 16, seed=9) * mask
-    method = PlugAndPlay(lambda x: 0.9 * x, strength=0.5, iterations=5, tolerance=0)
+    method = PlugAndPlay(lambda x: 0.9 * x, weight=0.5, iterations=5, tolerance=0)
     image = method(kspace, mask)
     assert image.shape == (2, 1, 16, 16)
     assert image.dtype == torch.float64
@@ -152,6 +152,7 @@ def test_as_a_reconstruction_it_is_scale_equivariant_and_takes_batches() -> None
     torch.testing.assert_close(method(1e-6 * kspace, mask), 1e-6 * image)
     torch.testing.assert_close(method(kspace), image)
     assert not method(torch.zeros_like(kspace[:1]), mask).any()
+    assert repr(method) == "PlugAndPlay(weight=0.5, iterations=5, maps='calibration', time_limit=30)"
 
 
 def test_full_sampling_without_denoising_is_the_rss_image() -> None:
@@ -161,7 +162,7 @@ def test_full_sampling_without_denoising_is_the_rss_image() -> None:
     coils = torch.fft.fftshift(torch.fft.ifft2(torch.fft.ifftshift(kspace, dims), norm="ortho"), dims)
     # maps of the full k-space, apodized, are not exact: the best image that they can express, from below
     assert float(image.norm()) <= float(coils.norm())
-    exact = PlugAndPlay(torch.clone, iterations=60, tolerance=0, maps=lambda *_: normalize_maps(coils))
+    exact = PlugAndPlay(torch.clone, iterations=60, tolerance=0, maps=normalize_maps(coils))
     torch.testing.assert_close(exact(kspace, torch.ones(1, 1, 16))[0], coils.abs().square().sum(0).sqrt())
 
 
@@ -175,5 +176,5 @@ def test_refuses_what_makes_no_sense() -> None:
         plug_and_play(operator, data, lambda x: x[..., 1:])
     with pytest.raises(ValueError, match="not finite"):
         PlugAndPlay(torch.clone)(torch.full((3, 8, 8), torch.nan, dtype=torch.complex64))
-    with pytest.raises(ValueError, match="expected complex k-space"):
+    with pytest.raises(ValueError, match="expected one complex slice"):
         PlugAndPlay(torch.clone)(torch.ones(8, 8))
