@@ -89,14 +89,14 @@ class Reconstruction(ABC):
         """
         if maps.shape != kspace.shape:
             raise ValueError(f"maps {tuple(maps.shape)} must have the shape of k-space {tuple(kspace.shape)}.")
-        largest = check_slice(kspace)
+        acquired = kspace * (mask != 0)
+        largest = check_slice(acquired)
         if largest == 0:
             empty = torch.zeros(1, *kspace.shape[-2:], dtype=kspace.real.dtype, device=kspace.device)
             yield from (empty for _ in iterations)
             return
-        unit = kspace / largest
-        scale = self._scale(unit)
-        for image in self._iterates(unit / scale, mask != 0, maps.to(kspace), iterations):
+        scale = self._scale(acquired / largest)
+        for image in self._iterates(acquired / largest / scale, mask != 0, maps.to(kspace), iterations):
             yield image.abs() * scale * largest
 
     def _one(self, kspace: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -109,7 +109,10 @@ class Reconstruction(ABC):
     def _iterates(
         self, kspace: torch.Tensor, mask: torch.Tensor, maps: torch.Tensor, iterations: Sequence[int]
     ) -> Iterator[torch.Tensor]:
-        """Images ``(1, H, W)`` of scaled k-space after each of the increasing numbers of iterations."""
+        """Images ``(1, H, W)`` after each of the increasing numbers of iterations.
+
+        K-space is scaled and zero outside the mask.
+        """
 
     def _scale(self, kspace: torch.Tensor) -> float:
         """What k-space, of largest magnitude 1, is divided by: the maximum of the zero-filled image becomes 1.
@@ -128,7 +131,7 @@ class OperatorReconstruction(Reconstruction):
 
     @abstractmethod
     def _steps(self, operator: SenseOperator, kspace: torch.Tensor) -> Iterator[Step]:
-        """The start and then each iterate ``(1, H, W)`` for k-space that is zero outside the mask.
+        """The start and then each iterate ``(1, H, W)`` for scaled k-space that is zero outside the mask.
 
         Where they end early, the last one counts for all larger numbers of iterations.
         """
@@ -136,7 +139,7 @@ class OperatorReconstruction(Reconstruction):
     def _iterates(
         self, kspace: torch.Tensor, mask: torch.Tensor, maps: torch.Tensor, iterations: Sequence[int]
     ) -> Iterator[torch.Tensor]:
-        steps = self._steps(SenseOperator(maps, mask), kspace * mask)
+        steps = self._steps(SenseOperator(maps, mask), kspace)
         step, number = next(steps), 0
         for wanted in iterations:
             while number < wanted:

@@ -42,7 +42,9 @@ def conjugate_gradient(
 
     In the form for least squares, which carries residuals instead of products (Hestenes and Stiefel 1952, section 10;
     Björck, "Numerical Methods for Least Squares Problems", 1996, section 7.4), so that the objective costs nothing and
-    stays exact near 0. It falls with every iteration.
+    stays exact near 0. It falls with every iteration, also at the end of the precision: the step is that of a line
+    search, and the direction that of Polak and Ribiere, which is the same in exact arithmetic and starts anew once
+    rounding has spoiled it.
 
     Args:
         operator: ``A``.
@@ -98,17 +100,18 @@ def conjugate_gradient_steps(
     residual = data if start is None else data - operator(image)
     excess = lift(image if reference is None else image - reference)
     descent = operator.adjoint(residual) - weight * lift.adjoint(excess)
-    direction, slope = descent, energy(descent, axes)
+    direction = descent
     while True:
         yield Step(image, 0.5 * (energy(residual, data_axes) + weight * energy(excess, lift_axes)))
         acquired, lifted = operator(direction), lift(direction)
-        length = _ratio(slope, energy(acquired, data_axes) + weight * energy(lifted, lift_axes))
+        curvature = energy(acquired, data_axes) + weight * energy(lifted, lift_axes)
+        length = _ratio(_inner(direction, descent, axes), curvature)
         image = image + spread(length, axes) * direction
         residual = residual - spread(length, data_axes) * acquired
         excess = excess + spread(length, lift_axes) * lifted
-        descent = operator.adjoint(residual) - weight * lift.adjoint(excess)
-        before, slope = slope, energy(descent, axes)
-        direction = descent + spread(_ratio(slope, before), axes) * direction
+        before, descent = descent, operator.adjoint(residual) - weight * lift.adjoint(excess)
+        share = _ratio(_inner(descent, descent - before, axes), energy(before, axes)).clamp(min=0)
+        direction = descent + spread(share, axes) * direction
 
 
 def least_squares(
@@ -210,6 +213,12 @@ def image_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     if not axes:
         raise ValueError(f"an image of shape {shape} has no axis longer than one sample, expected one at least.")
     return axes
+
+
+def _inner(a: torch.Tensor, b: torch.Tensor, axes: int) -> torch.Tensor:
+    """Real part of the inner product over the last dimensions."""
+    product = (a.conj() * b).real if a.is_complex() else a * b
+    return product.sum(dim=tuple(range(-axes, 0)))
 
 
 def _ratio(over: torch.Tensor, under: torch.Tensor) -> torch.Tensor:

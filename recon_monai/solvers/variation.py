@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from recon_monai.physics import GradientOperator, LinearOperator
+from recon_monai.physics import GradientOperator, LinearOperator, rss
 from recon_monai.solvers.krylov import image_axes
 from recon_monai.solvers.proximal import proximal_gradient
 from recon_monai.solvers.solution import Solution, check_number
@@ -54,7 +54,9 @@ class TotalVariationProx:
         Returns:
             Tensor like the point.
         """
-        radius = torch.as_tensor(step * self.weight).to(point.real).unsqueeze(-1 - len(self.gradient.domain_shape) + 1)
+        radius = torch.as_tensor(step * self.weight).to(point.real)
+        if radius.ndim:  # a dimension for the components
+            radius = radius.unsqueeze(-len(self.gradient.range_shape))
         if self._dual is None or self._dual.shape != self.gradient(point).shape:
             self._dual = torch.zeros_like(self.gradient(point))
         dual = ahead = self._dual
@@ -82,8 +84,8 @@ class TotalVariationProx:
         return self.weight * lengths.sum(dim=(axes[0] - 1, *axes))
 
     def _lengths(self, vectors: torch.Tensor) -> torch.Tensor:
-        components = -len(self.gradient.range_shape)
-        return torch.linalg.vector_norm(vectors, dim=components, keepdim=True) if self.isotropic else vectors.abs()
+        # for complex vectors `rss` takes a tenth of the time of torch.linalg.vector_norm, and has a gradient at 0
+        return rss(vectors, -len(self.gradient.range_shape)) if self.isotropic else vectors.abs()
 
     def _project(self, dual: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
         """Shorten what is longer than the radius."""

@@ -22,8 +22,9 @@ class WaveletOperator(LinearOperator):
     """Periodic orthogonal wavelet transform over all axes longer than one sample (PyWavelets' filters).
 
     The image is zero-padded at its ends to a multiple of ``2 ** levels``; on that grid the transform is unitary, so
-    ``W^H W = I`` always, and ``W W^H = I`` where nothing was padded. sigpy's transform, which keeps the coefficients
-    that reach over the border, is not unitary but for Haar's, and its proximal map therefore not exact.
+    ``W^H W = I`` always, and ``W W^H = I`` where nothing was padded. sigpy's transform keeps the coefficients
+    that reach over the border: ``W W^H`` is then not the identity (it is for Haar's and sizes that are powers of two),
+    and the soft threshold that sigpy takes for the proximal map not exact.
 
     Args:
         shape: of the image, without the batch.
@@ -82,24 +83,23 @@ class WaveletOperator(LinearOperator):
         self._check_range(y)
         for level in reversed(range(self.levels)):
             y = self._replace(y, level, transposed=True)
-        return y[(..., *(slice(size) for size in self.domain_shape))]
+        return _corner(y, self.domain_shape)
 
     def _replace(self, x: torch.Tensor, level: int, *, transposed: bool) -> torch.Tensor:
         """One level: the block of approximations before it gets its transform."""
-        sizes = [n >> level if axis in self.axes else n for axis, n in self._range_axes()]
-        block = (..., *(slice(size) for size in sizes))
-        part = x[block]
+        sizes = [
+            size >> level if axis in self.axes else size
+            for axis, size in zip(range(-len(self.range_shape), 0), self.range_shape, strict=True)
+        ]
+        part = _corner(x, sizes)
         for axis in self.axes:
             matrix = self._matrices[sizes[axis]]
             part = apply_matrix(part, axis, matrix.mT if transposed else matrix)
         if level == 0:
             return part
         replaced = x.clone()
-        replaced[block] = part
+        _corner(replaced, sizes).copy_(part)
         return replaced
-
-    def _range_axes(self) -> list[tuple[int, int]]:
-        return [(index - len(self.range_shape), size) for index, size in enumerate(self.range_shape)]
 
 
 def l1_wavelet(
@@ -164,3 +164,10 @@ def _analysis(size: int, wavelet: str) -> torch.Tensor:
     """Orthogonal matrix of one decomposition: approximations, then details."""
     parts = require("pywt", extra=EXTRA).dwt(np.eye(size), wavelet, mode="periodization", axis=0)
     return torch.from_numpy(np.concatenate(parts))
+
+
+def _corner(x: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+    """View of the first samples along the last axes."""
+    for axis, size in zip(range(-len(sizes), 0), sizes, strict=True):
+        x = x.narrow(axis, 0, size)
+    return x
