@@ -7,7 +7,7 @@ from recon_monai.commands.import_weights import import_dircn, import_fastmri, im
 from recon_monai.commands.prepare import prepare
 from recon_monai.commands.release import release
 from recon_monai.commands.repack import repack
-from recon_monai.commands.tune_baseline import tune_cg_sense, tune_l1_wavelet
+from recon_monai.commands.tune_baseline import tune, tune_cg_sense, tune_l1_wavelet
 
 __all__ = [
     "COMMANDS",
@@ -18,6 +18,7 @@ __all__ = [
     "prepare",
     "release",
     "repack",
+    "tune",
     "tune_cg_sense",
     "tune_l1_wavelet",
 ]
@@ -28,6 +29,7 @@ COMMANDS = {
     "prepare": prepare,
     "release": release,
     "repack": repack,
+    "tune": tune,
     "tune_cg_sense": tune_cg_sense,
     "tune_l1_wavelet": tune_l1_wavelet,
 }

@@ -1,4 +1,4 @@
-"""`recon-monai tune_cg_sense` and `tune_l1_wavelet`: the settings of the classical baselines."""
+"""`recon-monai tune`, `tune_cg_sense` and `tune_l1_wavelet`: the settings of the classical baselines."""
 
 from __future__ import annotations
 
@@ -8,9 +8,40 @@ from typing import TYPE_CHECKING
 from recon_monai.commands.values import joined, numbers_of
 
 if TYPE_CHECKING:
-    from recon_monai.evaluation.validation_tuning import TunedMethod
+    from recon_monai.evaluation.classical_methods import TunedMethod
 
-__all__ = ["tune_cg_sense", "tune_l1_wavelet"]
+__all__ = ["tune", "tune_cg_sense", "tune_l1_wavelet"]
+
+
+def tune(
+    method: TunedMethod,
+    dataset_dir: str,
+    output: str,
+    accelerations: float | Sequence[float] = (4, 8),
+    center_fractions: float | Sequence[float] = (0.08, 0.04),
+    mask: str = "equispaced_fraction",
+    max_slices: int | None = None,
+    weights: float | Sequence[float] | None = None,
+    iterations: float | Sequence[float] | None = None,
+) -> None:
+    """Choose coil maps, weight and iterations of a classical method on the validation files of a data set.
+
+    Example:
+        recon-monai tune total_variation data --output total_variation_tuning.json --max_slices 2
+
+    Args:
+        method: cg_sense, dictionary (slow: minutes for each slice), l1_wavelet, least_squares, tikhonov,
+            tikhonov_gradient or total_variation.
+        dataset_dir: a data set with a validation split; its test files are not read.
+        output: JSON file that gets the best setting per acceleration and the table of all that were tried.
+        accelerations: nominal accelerations, for example 4,8 or 4.
+        center_fractions: fraction of calibration lines for each of them.
+        mask: kind of mask, for example random, equispaced_fraction, magic, gaussian or poisson (docs/masks.md).
+        max_slices: use this many central slices of each volume.
+        weights: weights to try, for example 0.001,0.01,0.1.
+        iterations: numbers of iterations to try, for example 20,40,80.
+    """
+    _tune(method, dataset_dir, output, accelerations, center_fractions, mask, max_slices, weights, iterations)
 
 
 def tune_cg_sense(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from recon_monai.evaluation.bootstrap import PairedGain, paired_gain
-from recon_monai.evaluation.cg_sense import CGSense
-from recon_monai.evaluation.classical_transforms import CGSensed, L1Waveletd
-from recon_monai.evaluation.coil_maps import calibration_maps, espirit_maps
+from recon_monai.evaluation.classical_methods import CLASSICAL_METHODS, ClassicalMethod, classical_method
+from recon_monai.evaluation.classical_transforms import CGSensed, Classicald, L1Waveletd
 from recon_monai.evaluation.evaluation_table import EvaluationTable
 from recon_monai.evaluation.interpolation import (
     BASELINES,
@@ -13,16 +12,19 @@ from recon_monai.evaluation.interpolation import (
     interpolate,
     interpolation_baselines,
 )
-from recon_monai.evaluation.l1_wavelet import L1Wavelet
 from recon_monai.evaluation.super_resolution_table import SuperResolutionTable
-from recon_monai.evaluation.tuning import tune_cg_sense, tune_l1_wavelet
+from recon_monai.evaluation.tuning import tune, tune_cg_sense, tune_l1_wavelet
 from recon_monai.evaluation.validation_tuning import tune_on_validation
-from recon_monai.evaluation.zero_filled import zero_filled
+from recon_monai.solvers import CGSense, L1Wavelet, zero_filled
+from recon_monai.solvers.coil_maps import calibration_maps, espirit_maps
 
 __all__ = [
     "BASELINES",
+    "CLASSICAL_METHODS",
     "CGSense",
     "CGSensed",
+    "ClassicalMethod",
+    "Classicald",
     "EvaluationTable",
     "InterpolationBaselinesd",
     "L1Wavelet",
@@ -30,10 +32,12 @@ __all__ = [
     "PairedGain",
     "SuperResolutionTable",
     "calibration_maps",
+    "classical_method",
     "espirit_maps",
     "interpolate",
     "interpolation_baselines",
     "paired_gain",
+    "tune",
     "tune_cg_sense",
     "tune_l1_wavelet",
     "tune_on_validation",

@@ -7,18 +7,18 @@ from typing import Any
 
 from monai.transforms import Transform
 
-from recon_monai.evaluation.cg_sense import CGSense
-from recon_monai.evaluation.iterative import IterativeBaseline
-from recon_monai.evaluation.l1_wavelet import L1Wavelet
+from recon_monai.evaluation.classical_methods import TunedMethod, classical_method
 from recon_monai.physics import center_crop_or_pad
+from recon_monai.solvers import CGSense, L1Wavelet
+from recon_monai.solvers.base import Reconstruction
 
-__all__ = ["CGSensed", "L1Waveletd"]
+__all__ = ["CGSensed", "Classicald", "L1Waveletd"]
 
 
 class _Baselined(Transform):
     """Reconstruction of an item's undersampled k-space with the settings of its acceleration."""
 
-    def __init__(self, name: str, solvers: Mapping[int, IterativeBaseline], keys: tuple[str, str, str]) -> None:
+    def __init__(self, name: str, solvers: Mapping[int, Reconstruction], keys: tuple[str, str, str]) -> None:
         self.name = name
         self.solvers = dict(solvers)
         self.key, self.output_key, self.size_key = keys
@@ -38,6 +38,30 @@ class _Baselined(Transform):
         height, width = (int(size) for size in data[self.size_key])
         image = self.solvers[acceleration](data[self.key], data.get("mask"))
         return {**data, self.output_key: center_crop_or_pad(image, (height, width))}
+
+
+class Classicald(_Baselined):
+    """Reconstruction of an item's undersampled k-space by any method of ``CLASSICAL_METHODS``.
+
+    Args:
+        method: its name.
+        settings: for each nominal acceleration (as a string, for JSON) the settings, for example
+            ``{"4": {"maps": "espirit", "weight": 0.003, "iterations": 40}}``; see ``tune_on_validation``.
+        key: complex k-space ``(coil, H, W)``.
+        output_key: where the magnitude image ``(1, h, w)`` goes; None takes the name of the method.
+        size_key: ``(h, w)``, the size of the image.
+    """
+
+    def __init__(
+        self,
+        method: TunedMethod,
+        settings: Mapping[str, Mapping[str, Any]],
+        key: str = "kspace",
+        output_key: str | None = None,
+        size_key: str = "output_size",
+    ) -> None:
+        solvers = {int(acceleration): classical_method(method, **values) for acceleration, values in settings.items()}
+        super().__init__(method, solvers, (key, method if output_key is None else output_key, size_key))
 
 
 class CGSensed(_Baselined):

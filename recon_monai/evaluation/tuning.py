@@ -9,19 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from recon_monai.evaluation.cg_sense import CGSense
-from recon_monai.evaluation.coil_maps import MAPS, MapMethod, check_methods
-from recon_monai.evaluation.iterative import IterativeBaseline, check_settings
-from recon_monai.evaluation.l1_wavelet import L1Wavelet
+from recon_monai.evaluation.classical_methods import CLASSICAL_METHODS, TunedMethod, find_method
 from recon_monai.metrics import nmse
 from recon_monai.physics import center_crop_or_pad, infer_mask
+from recon_monai.solvers import L1Wavelet
+from recon_monai.solvers.base import Reconstruction, check_settings
+from recon_monai.solvers.coil_maps import MAPS, MapMethod, check_methods
 
-__all__ = ["BaselineSetting", "BaselineTuning", "tune_cg_sense", "tune_l1_wavelet"]
+__all__ = ["BaselineSetting", "BaselineTuning", "tune", "tune_cg_sense", "tune_l1_wavelet"]
 
-_CG_WEIGHTS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-_CG_ITERATIONS = (5, 10, 20, 40)
-_L1_WEIGHTS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
-_L1_ITERATIONS = (5, 10, 20, 40, 80, 160)
+_CG, _L1 = CLASSICAL_METHODS["cg_sense"], CLASSICAL_METHODS["l1_wavelet"]
 _MAPS: tuple[MapMethod, ...] = ("espirit", "calibration")
 _STILL_FALLING = 0.99  # of the error with fewer iterations: not converged at the end of the grid
 
@@ -45,7 +42,7 @@ class BaselineSetting(NamedTuple):
 
 
 class BaselineTuning(NamedTuple):
-    """Outcome of `tune_cg_sense` or `tune_l1_wavelet`.
+    """Outcome of `tune`, `tune_cg_sense` or `tune_l1_wavelet`.
 
     Attributes:
         best: the setting with the lowest mean NMSE (of equal ones, the first of the table).
@@ -58,10 +55,42 @@ class BaselineTuning(NamedTuple):
     num_slices: int
 
 
+def tune(
+    method: TunedMethod,
+    slices: Iterable[Mapping[str, Any]],
+    weights: Sequence[float] | None = None,
+    iterations: Sequence[int] | None = None,
+    maps: Sequence[MapMethod] = _MAPS,
+) -> BaselineTuning:
+    """Choose maps, weight and number of iterations of a method by the mean NMSE over validation slices.
+
+    Args:
+        method: a name of `CLASSICAL_METHODS`.
+        slices: items as for `tune_cg_sense`; validation slices, never those of the test set.
+        weights: of the regularization, to try; None takes the method's grid.
+        iterations: numbers of iterations to try; None takes the method's grid.
+        maps: ways of estimating the coil maps to try.
+
+    Returns:
+        The best setting and the table of all. A best one at an end of the grid is logged as a warning.
+
+    Raises:
+        ImportError: if a library that the method needs is missing (the message holds the pip line).
+        ValueError: if the method is unknown, there is no slice, a target is zero everywhere, or a setting is out of
+            range.
+    """
+    chosen = find_method(method)
+    weights = chosen.weights if weights is None else weights
+    iterations = chosen.iterations if iterations is None else iterations
+    check_settings(weights, iterations)
+    methods = {weight: chosen.make(weight=weight) for weight in sorted(set(weights))}
+    return _tune(methods, slices, iterations, maps)
+
+
 def tune_cg_sense(
     slices: Iterable[Mapping[str, Any]],
-    weights: Sequence[float] = _CG_WEIGHTS,
-    iterations: Sequence[int] = _CG_ITERATIONS,
+    weights: Sequence[float] = _CG.weights,
+    iterations: Sequence[int] = _CG.iterations,
     maps: Sequence[MapMethod] = _MAPS,
 ) -> BaselineTuning:
     """Choose maps, weight and number of iterations of `CGSense` by the mean NMSE over validation slices.
@@ -84,14 +113,13 @@ def tune_cg_sense(
         ImportError: if sigpy is missing (the message holds the pip line).
         ValueError: if there is no slice, a target is zero everywhere, or a setting is out of range.
     """
-    check_settings(weights, iterations)
-    return _tune({weight: CGSense(weight) for weight in sorted(set(weights))}, slices, iterations, maps)
+    return tune("cg_sense", slices, weights, iterations, maps)
 
 
 def tune_l1_wavelet(
     slices: Iterable[Mapping[str, Any]],
-    weights: Sequence[float] = _L1_WEIGHTS,
-    iterations: Sequence[int] = _L1_ITERATIONS,
+    weights: Sequence[float] = _L1.weights,
+    iterations: Sequence[int] = _L1.iterations,
     maps: Sequence[MapMethod] = _MAPS,
     wavelet: str = "db4",
 ) -> BaselineTuning:
@@ -117,7 +145,7 @@ def tune_l1_wavelet(
 
 
 def _tune(
-    methods: Mapping[float, IterativeBaseline],
+    methods: Mapping[float, Reconstruction],
     slices: Iterable[Mapping[str, Any]],
     iterations: Sequence[int],
     maps: Sequence[MapMethod],
@@ -143,7 +171,7 @@ def _tune(
 
 
 def _slice_errors(
-    item: Mapping[str, Any], maps: MapMethod, methods: Sequence[IterativeBaseline], iterations: Sequence[int]
+    item: Mapping[str, Any], maps: MapMethod, methods: Sequence[Reconstruction], iterations: Sequence[int]
 ) -> npt.NDArray[np.float64]:
     """NMSE of one slice for each method (rows) and number of iterations (columns)."""
     kspace, target = item["kspace"], item["target"]

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from monai.transforms import Compose
 
 from recon_monai.data import FastMRISliceDataset, atomic_path, read_split
-from recon_monai.evaluation.tuning import BaselineTuning, tune_cg_sense, tune_l1_wavelet
+from recon_monai.evaluation.classical_methods import TunedMethod, find_method
+from recon_monai.evaluation.tuning import BaselineTuning, tune
 from recon_monai.physics import create_mask
 from recon_monai.transforms import Undersampled
 
 __all__ = ["TunedMethod", "tune_on_validation"]
-
-TunedMethod = Literal["cg_sense", "l1_wavelet"]
-
-_TUNERS: Mapping[str, Callable[..., BaselineTuning]] = {"cg_sense": tune_cg_sense, "l1_wavelet": tune_l1_wavelet}
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +37,14 @@ def tune_on_validation(
     Args:
         dataset_dir: a data set with a validation split; its test files are not read.
         output: JSON file that gets the best setting per acceleration (under the name of the method, so that it can be
-            given to the evaluation as a further configuration file) and the table of all that were tried.
+            given to the evaluation as a further configuration file, or to ``classical_method``) and the table of all
+            that were tried.
         accelerations: nominal accelerations.
         center_fractions: fraction of calibration lines for each of them.
         mask: kind of mask, see ``recon_monai.physics.create_mask``; drawn by file name, as in an evaluation.
         max_slices: use this many central slices of each volume.
-        method: the baseline to tune.
-        weights: weights to try; None takes the grid of ``tune_cg_sense`` or ``tune_l1_wavelet``.
+        method: the baseline to tune, a name of ``CLASSICAL_METHODS``.
+        weights: weights to try; None takes the method's grid.
         iterations: numbers of iterations to try; None as for the weights.
 
     Returns:
@@ -55,10 +53,7 @@ def tune_on_validation(
     Raises:
         ValueError: if the method is unknown, a setting is out of range, or no validation slice has a signal.
     """
-    if method not in _TUNERS:
-        raise ValueError(f"method is {method!r}, expected one of {get_args(TunedMethod)}")
-    grid = {"weights": weights, "iterations": iterations}
-    chosen = {name: values for name, values in grid.items() if values is not None}
+    find_method(method)  # refuses an unknown one before any file is read
     undersampled = Undersampled(create_mask(mask, center_fractions, accelerations))  # type: ignore[arg-type]
     files = read_split(dataset_dir, "val")
     found: dict[str, BaselineTuning] = {}
@@ -66,7 +61,7 @@ def tune_on_validation(
         dataset = FastMRISliceDataset(
             files, Compose([undersampled]), accelerations=[acceleration], max_slices=max_slices
         )
-        found[str(acceleration)] = tuning = _TUNERS[method](_with_signal(dataset), **chosen)
+        found[str(acceleration)] = tuning = tune(method, _with_signal(dataset), weights, iterations)
         logger.info(
             "%sx: %s maps, weight %g, %d iterations, mean NMSE %.4g over %d slices of %d files",
             acceleration,

@@ -14,6 +14,18 @@ from recon_monai.physics.coils import expand, normalize_maps, reduce, rss
 from recon_monai.physics.fourier import decenter, decenter_mask, fft2c, ifft2c, recenter
 from recon_monai.physics.grid import Grid, resample_to_grid
 from recon_monai.physics.interpolation import InterpolationMethod, interpolate_axis, interpolation_matrix
+from recon_monai.physics.linear import (
+    BlockDownsampling,
+    BlurOperator,
+    GradientOperator,
+    IdentityOperator,
+    KspaceTruncation,
+    LinearOperator,
+    MaskOperator,
+    SenseOperator,
+    SliceProfileOperator,
+    spectral_norm,
+)
 from recon_monai.physics.low_resolution import (
     LOW_RESOLUTION_RECIPES,
     LowResolution,
@@ -36,7 +48,6 @@ from recon_monai.physics.masks import (
     create_mask,
     seed_from_name,
 )
-from recon_monai.physics.operators import SenseOperator
 from recon_monai.physics.seeding import keyed_generator, keyed_seed
 from recon_monai.physics.shapes import center_crop_or_pad, crop_readout, truncate_kspace
 from recon_monai.physics.simulation import (
@@ -53,6 +64,8 @@ from recon_monai.physics.whitening import noise_covariance, prewhiten
 
 __all__ = [
     "LOW_RESOLUTION_RECIPES",
+    "BlockDownsampling",
+    "BlurOperator",
     "CalibrationError",
     "CalibrationRule",
     "CoilCompression",
@@ -60,13 +73,18 @@ __all__ = [
     "EquispacedFractionMask",
     "EquispacedMask",
     "GaussianMask",
+    "GradientOperator",
     "Grid",
+    "IdentityOperator",
     "InterpolationMethod",
+    "KspaceTruncation",
+    "LinearOperator",
     "LowResolution",
     "LowResolutionRecipe",
     "MagicFractionMask",
     "MagicMask",
     "MaskKind",
+    "MaskOperator",
     "MixedMask",
     "PoissonMask",
     "RandomMask",
@@ -74,6 +92,7 @@ __all__ = [
     "SamplingMask",
     "SenseOperator",
     "SliceProfile",
+    "SliceProfileOperator",
     "SpectrumOutput",
     "ThickSlices",
     "calibration_mask",
@@ -111,6 +130,7 @@ __all__ = [
     "simulate_low_resolution",
     "simulate_noise_covariance",
     "simulate_phase",
+    "spectral_norm",
     "svd_compression",
     "thick_slices",
     "truncate_kspace",

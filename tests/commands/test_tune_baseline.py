@@ -6,7 +6,14 @@ import pytest
 
 from recon_monai.cli import main
 
-METHODS = pytest.mark.parametrize("method", ["cg_sense", "l1_wavelet"])
+METHODS = pytest.mark.parametrize(
+    ("command", "method"),
+    [
+        (["tune_cg_sense"], "cg_sense"),
+        (["tune_l1_wavelet"], "l1_wavelet"),
+        (["tune", "total_variation"], "total_variation"),
+    ],
+)
 
 
 @pytest.mark.parametrize(
@@ -19,12 +26,12 @@ METHODS = pytest.mark.parametrize("method", ["cg_sense", "l1_wavelet"])
     ],
 )
 @METHODS
-def test_tuning_takes_one_or_several_numbers(monkeypatch, method, words, expected):
+def test_tuning_takes_one_or_several_numbers(monkeypatch, command, method, words, expected):
     import recon_monai.evaluation
 
     calls = []
     monkeypatch.setattr(recon_monai.evaluation, "tune_on_validation", lambda *given: calls.append(given))
-    main([f"tune_{method}", "data", "--output", "best.json", *words])
+    main([*command, "data", "--output", "best.json", *words])
     accelerations, centers, weights, iterations = expected
     given = ("data", "best.json", accelerations, centers, "equispaced_fraction", None, method, weights, iterations)
     assert calls == [given]
@@ -42,8 +49,8 @@ def test_tuning_takes_one_or_several_numbers(monkeypatch, method, words, expecte
     ],
 )
 @METHODS
-def test_bad_tuning_settings_end_with_one_sentence(method, words, message, caplog):
+def test_bad_tuning_settings_end_with_one_sentence(command, method, words, message, caplog):
     with pytest.raises(SystemExit) as ended:
-        main([f"tune_{method}", "data", "--output", "best.json", *words])
+        main([*command, "data", "--output", "best.json", *words])
     assert ended.value.code == 1
     assert message in caplog.records[-1].getMessage()

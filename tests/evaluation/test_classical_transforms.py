@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
-from recon_monai.evaluation import CGSense, CGSensed, L1Wavelet, L1Waveletd
+from recon_monai.evaluation import CGSense, CGSensed, Classicald, L1Wavelet, L1Waveletd
 from recon_monai.physics import center_crop_or_pad
+from recon_monai.solvers import Tikhonov
 
 
 @pytest.mark.parametrize(
@@ -19,6 +22,13 @@ from recon_monai.physics import center_crop_or_pad
             L1Wavelet("espirit", 0.01, 3, "haar"),
             "l1_wavelet",
             "L1-wavelet",
+        ),
+        (
+            partial(Classicald, "tikhonov_gradient"),
+            {"weight": 0.01, "iterations": 3},
+            Tikhonov(0.01, 3, on="gradient"),
+            "tikhonov_gradient",
+            "tikhonov_gradient",
         ),
     ],
 )

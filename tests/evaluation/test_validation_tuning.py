@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recon_monai.data import write_fastmri_h5
-from recon_monai.evaluation import CGSense, L1Wavelet, tune_on_validation
+from recon_monai.evaluation import CLASSICAL_METHODS, CGSense, L1Wavelet, classical_method, tune_on_validation
 from recon_monai.metrics import nmse
 from recon_monai.physics import (
     EquispacedFractionMask,
@@ -20,6 +20,7 @@ from recon_monai.physics import (
     simulate_coil_maps,
     simulate_kspace,
 )
+from recon_monai.solvers import Tikhonov, TotalVariation
 
 
 def slice_of(subject: int, size: int = 40) -> torch.Tensor:
@@ -45,6 +46,8 @@ def dataset(tmp_path):
     [
         ("cg_sense", lambda best: CGSense(best.weight, best.iterations, best.maps)),
         ("l1_wavelet", lambda best: L1Wavelet(best.maps, best.weight, best.iterations)),
+        ("tikhonov_gradient", lambda best: Tikhonov(best.weight, best.iterations, best.maps, "gradient")),
+        ("total_variation", lambda best: TotalVariation(best.weight, best.iterations, best.maps)),
     ],
 )
 def test_tuning_reads_validation_files_and_finds_the_best_of_its_table(dataset, method, solver):
@@ -58,7 +61,7 @@ def test_tuning_reads_validation_files_and_finds_the_best_of_its_table(dataset, 
     details = written[f"{method}_tuning"]
     assert best.nmse == min(row["nmse"] for row in details["table"]["2"])
     assert {row["iterations"] for row in details["table"]["2"]} == {3, 6, 12}
-    assert len({row["weight"] for row in details["table"]["2"]}) == 6
+    assert {row["weight"] for row in details["table"]["2"]} == set(CLASSICAL_METHODS[method].weights)
     assert details["slices"] == {"2": 1}
 
     mask = EquispacedFractionMask([0.3], [2])(40, seed=seed_from_name("val.h5"), acceleration=2).mask
@@ -76,3 +79,17 @@ def test_the_grid_can_be_given_and_the_method_must_be_known(dataset):
     ]
     with pytest.raises(ValueError, match="method is 'grappa', expected one of"):
         tune_on_validation(str(dataset), str(output), [2], [0.3], method="grappa")
+
+
+@pytest.mark.parametrize("method", CLASSICAL_METHODS)
+def test_every_method_is_tuned_and_made_from_what_was_written(dataset, method):
+    output = dataset / "out.json"
+    weights = None if method == "least_squares" else [0.02, 0.002]
+    tuned = tune_on_validation(str(dataset), str(output), [2], [0.3], "random", 1, method, weights, [2, 3])["2"]
+    settings = json.loads(output.read_text())[method]["2"]
+    solver = classical_method(method, **settings)
+    assert (solver.maps, solver.weight, solver.iterations) == tuned.best[:3]
+    assert tuned.best.nmse == min(row.nmse for row in tuned.table)
+    assert len(tuned.table) == (4 if weights is None else 8)
+    with pytest.raises(ValueError, match="method is 'grappa', expected one of"):
+        classical_method("grappa")

@@ -1,0 +1,172 @@
+"""Unrolled gradient descent: with a linear regularizer it is gradient descent on Tikhonov's problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+
+import pytest
+import torch
+from degenerate_inputs import DEGENERATE
+from torch import nn
+
+from recon_monai.networks import NormUNet, SensitivityNetwork, UnrolledGradientDescent, load_weights
+from recon_monai.physics import CalibrationError, SenseOperator, ifft2c, rss
+
+Maker = Callable[..., torch.Tensor]
+
+
+class Times(nn.Module):
+    """The regularizer ``factor/2 |x|^2``."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.factor * image
+
+
+@pytest.fixture
+def network() -> UnrolledGradientDescent:
+    torch.manual_seed(0)
+    return UnrolledGradientDescent(2, 3, 2, 2)
+
+
+def linear(factor: float, repeats: int) -> UnrolledGradientDescent:
+    torch.manual_seed(0)
+    maps = SensitivityNetwork(2, 1)
+    return UnrolledGradientDescent(repeats, regularizer=partial(Times, factor), sensitivity_network=maps).double()
+
+
+def test_five_repeats_that_share_a_regularizer_by_default() -> None:
+    network = UnrolledGradientDescent()
+    assert len(network.steps) == 5
+    assert len(network.regularizers) == 1
+    assert len(UnrolledGradientDescent(3, 2, 2, 1, shared=False).regularizers) == 3
+    parameters = sum(p.numel() for p in network.parameters())
+    assert (
+        parameters == sum(p.numel() for p in [*NormUNet(9, 4).parameters(), *SensitivityNetwork(4, 4).parameters()]) + 5
+    )
+
+
+def test_with_a_linear_regularizer_it_reaches_tikhonov(random_kspace: Maker, column_mask: Maker) -> None:
+    """x <- x - A^H (A x - y) - w x, to the dense solution of (A^H A + w) x = A^H y."""
+    weight, mask = 0.3, column_mask(8, lines=4)
+    kspace = random_kspace(1, 3, 6, 8, dtype=torch.complex128) * mask
+    result = linear(weight, 200).reconstruct(kspace, mask)
+    operator = SenseOperator(result.sensitivity_maps, mask)
+    basis = torch.eye(48, dtype=torch.complex128).reshape(48, 1, 6, 8)
+    matrix = torch.cat([operator.forward(image[None]).flatten()[:, None] for image in basis], dim=1)
+    system = matrix.conj().T @ matrix + weight * torch.eye(48, dtype=torch.float64)
+    expected = torch.linalg.solve(system, matrix.conj().T @ kspace.flatten())
+    torch.testing.assert_close(result.image.flatten(), expected.abs(), rtol=1e-8, atol=1e-10)
+
+
+def test_repeats_follow_the_equation(random_kspace: Maker, column_mask: Maker) -> None:
+    mask = column_mask(20, offset=1)
+    kspace = random_kspace(2, 3, 15, 20, dtype=torch.complex128) * mask
+    network = linear(0.5, 3)
+    network.steps.data = torch.tensor([0.3, 0.9, 0.6], dtype=torch.float64)
+    result = network.reconstruct(kspace, mask)
+    operator = SenseOperator(result.sensitivity_maps, mask)
+    image = operator.adjoint(kspace)
+    for step in (0.3, 0.9, 0.6):
+        image = image - step * operator.adjoint(operator.forward(image) - kspace) - 0.5 * image
+    torch.testing.assert_close(result.image, image.abs(), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(result.coil_images, image * result.sensitivity_maps, rtol=1e-10, atol=1e-12)
+
+
+def test_without_regularizer_the_data_term_falls_with_every_repeat(random_kspace: Maker, column_mask: Maker) -> None:
+    mask = column_mask(16, lines=4)
+    kspace = random_kspace(1, 3, 16, 16, dtype=torch.complex128) * mask
+    terms = []
+    for repeats in range(1, 7):
+        coils = linear(0.0, repeats).reconstruct(kspace, mask).coil_images.detach()
+        dims = (-2, -1)
+        spectrum = torch.fft.fftshift(torch.fft.fft2(torch.fft.ifftshift(coils, dims), norm="ortho"), dims)
+        terms.append(float((spectrum * mask - kspace).abs().square().sum()))
+    assert all(later < earlier for earlier, later in pairwise(terms))
+
+
+def test_fully_sampled_and_without_regularizer_it_is_the_image_of_its_maps(random_kspace: Maker) -> None:
+    kspace = random_kspace(2, 1, 15, 13, dtype=torch.complex128)
+    torch.testing.assert_close(linear(0.0, 3)(kspace), rss(ifft2c(kspace)), rtol=1e-10, atol=1e-12)
+
+
+def test_samples_outside_the_mask_are_not_used(
+    network: UnrolledGradientDescent, random_kspace: Maker, column_mask: Maker
+) -> None:
+    mask = column_mask(32)
+    full = random_kspace(1, 3, 32, 32)
+    torch.testing.assert_close(network(full, mask), network(full * mask, mask), rtol=0, atol=0)
+    torch.testing.assert_close(network(torch.view_as_real(full), mask.flatten()), network(full, mask))
+    torch.testing.assert_close(network(full * mask), network(full, mask))
+
+
+def test_batch_equals_one_by_one_with_masks_of_their_own(random_kspace: Maker, column_mask: Maker) -> None:
+    torch.manual_seed(0)
+    network = UnrolledGradientDescent(2, 3, 2, 2, shared=False).double()
+    masks = torch.cat([column_mask(32, offset=0, lines=4), column_mask(32, offset=3, lines=10)])
+    kspace = random_kspace(2, 3, 24, 32, dtype=torch.complex128) * masks
+    together = network(kspace, masks)
+    for index in range(2):
+        part = slice(index, index + 1)
+        torch.testing.assert_close(together[part], network(kspace[part], masks[part]), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e6])
+def test_output_scales_with_the_input(
+    network: UnrolledGradientDescent, scale: float, random_kspace: Maker, column_mask: Maker
+) -> None:
+    kspace, mask = random_kspace(1, 3, 32, 32), column_mask(32)
+    with torch.no_grad():
+        expected, scaled = network(kspace, mask), network(kspace * scale, mask) / scale
+    assert float((scaled - expected).norm() / expected.norm()) < 1e-4
+
+
+@pytest.mark.parametrize("case", DEGENERATE)
+def test_finite_with_finite_gradients(
+    case: str, network: UnrolledGradientDescent, random_kspace: Maker, column_mask: Maker
+) -> None:
+    kspace, mask = DEGENERATE[case](random_kspace, column_mask)
+    kspace.requires_grad_()
+    result = network.reconstruct(kspace, mask)
+    assert result.image.shape == (len(kspace), 1, *kspace.shape[-2:])
+    empty = (kspace == 0).flatten(1).all(dim=1)
+    assert not result.image[empty].any()
+    result.image.sum().backward()
+    for parameter in network.parameters():
+        assert parameter.grad is not None
+        assert torch.isfinite(parameter.grad).all()
+    assert torch.isfinite(torch.view_as_real(kspace.grad)).all()
+
+
+def test_gradients_pass_gradcheck(random_kspace: Maker, column_mask: Maker) -> None:
+    torch.manual_seed(0)
+    network = UnrolledGradientDescent(2, 1, 1, 1).double()
+    mask = column_mask(8, lines=4)
+    kspace = random_kspace(1, 2, 6, 8, dtype=torch.complex128).requires_grad_()
+    assert torch.autograd.gradcheck(lambda k, _: network(k, mask), (kspace, network.steps), fast_mode=True)
+
+
+def test_autocast_acts_on_the_unets_alone(
+    network: UnrolledGradientDescent, random_kspace: Maker, column_mask: Maker
+) -> None:
+    inside: list[torch.dtype] = []
+    network.regularizers[0].unet.register_forward_hook(lambda module, args, output: inside.append(output.dtype))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        result = network.reconstruct(random_kspace(1, 3, 32, 32) * 1e-5, column_mask(32))
+    assert inside == [torch.bfloat16] * 2
+    assert [x.dtype for x in result] == [torch.float32, torch.complex64, torch.complex64]
+
+
+def test_weights_know_their_architecture_and_settings_are_checked(network: UnrolledGradientDescent) -> None:
+    load_weights(UnrolledGradientDescent(2, 3, 2, 2), network.state_dict())
+    with pytest.raises(ValueError, match="repeats=2"):
+        load_weights(UnrolledGradientDescent(3, 3, 2, 2), network.state_dict())
+    with pytest.raises(ValueError, match="repeats must be at least 1, got 0"):
+        UnrolledGradientDescent(0)
+    with pytest.raises(CalibrationError):
+        network(torch.ones(1, 2, 32, 32, dtype=torch.complex64), torch.tensor([1.0, 0.0] * 8 + [0.0] * 16))
