@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from recon_monai.networks.nets.anatomy_classifier import AddedOutput, AnatomyClassifier
+from recon_monai.networks.nets.back_projection_sr import BackProjectionSR
 from recon_monai.networks.nets.dircn import DIRCN, DIRCNCascade
 from recon_monai.networks.nets.last_unet import last_unet_output
 from recon_monai.networks.nets.mdcsrn import MDCSRN
 from recon_monai.networks.nets.mdcsrn_critic import MDCSRNCritic
+from recon_monai.networks.nets.pixel_shuffle_sr import PixelShuffleSR
+from recon_monai.networks.nets.progressive_sr import ProgressiveSR
+from recon_monai.networks.nets.residual_unet_sr import ResidualUNetSR
+from recon_monai.networks.nets.super_resolution_strategy import SuperResolutionStrategy
 from recon_monai.networks.nets.universal_varnet import UniversalReconstruction, UniversalVarNet
 from recon_monai.networks.nets.varnet import Reconstruction, VarNet, VarNetCascade
 
@@ -15,9 +20,14 @@ __all__ = [
     "MDCSRN",
     "AddedOutput",
     "AnatomyClassifier",
+    "BackProjectionSR",
     "DIRCNCascade",
     "MDCSRNCritic",
+    "PixelShuffleSR",
+    "ProgressiveSR",
     "Reconstruction",
+    "ResidualUNetSR",
+    "SuperResolutionStrategy",
     "UniversalReconstruction",
     "UniversalVarNet",
     "VarNet",
