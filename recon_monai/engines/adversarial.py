@@ -20,7 +20,8 @@ from recon_monai import distributed
 from recon_monai.engines.memory import explain_patches_out_of_memory
 from recon_monai.engines.update_schedule import UpdateSchedule
 from recon_monai.engines.volume_batch import PrepareVolumeBatch
-from recon_monai.losses import WassersteinGPLoss
+from recon_monai.losses import AdversarialLoss, WassersteinGPLoss
+from recon_monai.losses.wasserstein import full_scores
 from recon_monai.networks import keep_running_statistics, load_weights
 from recon_monai.physics import keyed_generator
 
@@ -36,8 +37,9 @@ class WGANTrainer(SupervisedTrainer):
 
     Chen et al. 2018 (MICCAI, mDCSRN) with the Wasserstein losses of `WassersteinGPLoss`. One iteration is one batch and
     one update, of whichever network `UpdateSchedule` says: the generator alone at first, by the reconstruction loss;
-    then the critic, mostly, and the generator by ``reconstruction loss - adversarial_weight * mean score``. MONAI's
-    ``GanTrainer`` knows neither pairs nor a penalty; its ``AdversarialTrainer`` updates both networks in each batch.
+    then the critic, mostly, and the generator by ``reconstruction loss - adversarial_weight * mean score``. `GANLoss`
+    may stand in place of the Wasserstein losses. MONAI's ``GanTrainer`` knows neither pairs nor a penalty; its
+    ``AdversarialTrainer`` updates both networks in each batch.
 
     * A step of the critic leaves the generator as it is, running statistics included, and the reverse.
     * ``amp`` means bfloat16 autocast inside the networks, without a gradient scaler. Losses are in float32, and so is
@@ -47,10 +49,11 @@ class WGANTrainer(SupervisedTrainer):
     * A loss or gradient that is not finite stops the run before the step and names the files.
 
     ``state.output`` holds ``image``, ``label``, ``pred``; ``loss``, the generator's objective; ``l1``, the
-    reconstruction loss; and of steps with the critic ``fake_score``, of its own steps also ``real_score``,
-    ``wasserstein`` (the estimate of the distance), ``critic_loss`` and, where it was computed, ``penalty``. The numbers
-    are also in ``state.terms``, whatever postprocessing makes of the output. ``state.updates`` counts the updates by
-    kind (``pretraining``, ``critic``, ``generator``), ``state.update`` is the kind of the last one.
+    reconstruction loss (``reconstruction`` if it is another one than ``L1Loss``); and of steps with the critic
+    ``fake_score``, of its own steps also ``real_score``, ``critic_loss`` and, where there are such, ``wasserstein``
+    (the estimate of the distance) and ``penalty``. The numbers are also in ``state.terms``, whatever postprocessing
+    makes of the output. ``state.updates`` counts the updates by kind (``pretraining``, ``critic``, ``generator``),
+    ``state.update`` is the kind of the last one.
 
     To go on with an interrupted run, give the trainer `TrainingCheckpoint`, which finds `saved_states`.
 
@@ -63,10 +66,10 @@ class WGANTrainer(SupervisedTrainer):
         extra_critic_every: 0: no extra rounds.
         extra_critic_steps: 0: no extra rounds.
         constraint: ``"gradient_penalty"``, or ``"weight_clipping"`` (Arjovsky et al. 2017), for comparison.
-        adversarial_loss: the losses, with the weight of the penalty.
+        adversarial_loss: the losses, with the weight of the penalty: `WassersteinGPLoss` (default) or `GANLoss`.
         penalty_every: compute the penalty in every so manieth step of the critic only, with so many times its weight.
         clip: weights of the critic stay in [-clip, clip], for ``"weight_clipping"``.
-        adversarial_weight: of the score in the generator's loss.
+        adversarial_weight: of the adversarial loss (minus the score) in the generator's loss.
         adversarial_options: for the generator's optimizer from the end of pretraining on, such as
             ``{"lr": 5e-6, "betas": [0.0, 0.9]}``; its moments are kept. None: as before.
         loss_function: the reconstruction loss, ``loss(prediction, target)``; the mean absolute difference by default.
@@ -91,7 +94,7 @@ class WGANTrainer(SupervisedTrainer):
         extra_critic_every: int = 0,
         extra_critic_steps: int = 0,
         constraint: CriticConstraint = "gradient_penalty",
-        adversarial_loss: WassersteinGPLoss | None = None,
+        adversarial_loss: AdversarialLoss | None = None,
         penalty_every: int = 1,
         clip: float = 0.01,
         adversarial_weight: float = 1e-3,
@@ -136,6 +139,7 @@ class WGANTrainer(SupervisedTrainer):
         self.state.update = None
         self.state.terms = {}
         self.state_dict_user_keys.append("updates")
+        self._loss_name = "l1" if isinstance(self.loss_function, nn.L1Loss) else "reconstruction"
         self._alike = False
         self.add_event_handler(Events.STARTED, self._start)
 
@@ -201,13 +205,13 @@ class WGANTrainer(SupervisedTrainer):
             output[CommonKeys.PRED] = prediction = self._generate(inputs, args, kwargs)
             self.fire_event(IterationEvents.FORWARD_COMPLETED)
             loss = reconstruction = self.loss_function(prediction, targets).mean()
-            terms = {"l1": reconstruction}
+            terms = {self._loss_name: reconstruction}
             if adversarial:
                 critic.train()
                 with self._autocast(inputs):
                     scores = critic(prediction)
                 away = self.adversarial_loss.generator_loss(scores)
-                terms["fake_score"] = -away
+                terms["fake_score"] = full_scores(scores).mean()
                 loss = reconstruction + self.adversarial_weight * away
             output[CommonKeys.LOSS] = terms["loss"] = loss
             self.fire_event(IterationEvents.LOSS_COMPLETED)
@@ -238,8 +242,8 @@ class WGANTrainer(SupervisedTrainer):
             )
         terms = {name: value for name, value in found._asdict().items() if value is not None}
         terms["critic_loss"] = terms.pop("total")
-        terms["l1"] = reconstruction
-        terms["loss"] = reconstruction - self.adversarial_weight * found.fake_score.detach()
+        terms[self._loss_name] = reconstruction
+        terms["loss"] = reconstruction + self.adversarial_weight * terms.pop("generator_loss")
         output.update(terms)
         self.fire_event(IterationEvents.LOSS_COMPLETED)
         found.total.backward()
