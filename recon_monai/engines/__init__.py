@@ -23,7 +23,13 @@ from recon_monai.engines.super_resolution_domain import (
     read_domain,
     super_resolution_domain,
 )
-from recon_monai.engines.super_resolution_training import check_recipes, epoch_length, prepare_generator, volume_domain
+from recon_monai.engines.super_resolution_training import (
+    check_recipes,
+    epoch_length,
+    prepare_features,
+    prepare_generator,
+    volume_domain,
+)
 from recon_monai.engines.trainer import ReconstructionTrainer
 from recon_monai.engines.transfer import check_growth, prepare_transfer
 from recon_monai.engines.universal import UniversalInferer
@@ -66,6 +72,7 @@ __all__ = [
     "output_grid",
     "plan_super_resolution",
     "plan_training",
+    "prepare_features",
     "prepare_fine_tuning",
     "prepare_generator",
     "prepare_transfer",
