@@ -19,6 +19,7 @@ from recon_monai.networks import (
     SuperResolutionStrategy,
     load_weights,
 )
+from recon_monai.networks.nets.back_projection_sr import DownProjection, UpProjection
 
 Make = Callable[..., SuperResolutionStrategy]
 
@@ -163,6 +164,62 @@ def test_a_network_of_few_samples_sees_those_alone() -> None:
         torch.nn.init.normal_(network.head.weight)
         correction = [network(value) - value for value in (image, changed)]
         assert torch.allclose(*correction, atol=1e-12) == (sampling == "first")
+
+
+def test_levels_of_the_pyramid_add_up() -> None:
+    """A ramp on the coarser level, refined, and a constant on the finer one."""
+    network = made("progressive")
+    ramp = torch.arange(4, dtype=torch.float64)[:, None, None].expand(1, 1, 4, 4, 4)
+    with torch.no_grad():
+        for head in network.heads:  # type: ignore[union-attr]
+            head.weight.zero_()
+            head.bias.zero_()
+        network.heads[1].bias.fill_(0.5)  # type: ignore[index, union-attr]
+        network.heads[0].register_forward_hook(lambda *_: ramp)  # type: ignore[index, union-attr]
+        found = network.correction(noise(1, 1, 8, 8, 8))
+    expected = (torch.arange(8, dtype=torch.float64) / 2).clamp(max=3) + 0.5
+    torch.testing.assert_close(found[0, 0, :, 3, 5], expected)
+
+
+@pytest.mark.parametrize("factor", [(2, 2, 2), (1, 2, 3)])
+def test_ways_up_and_down_with_one_kernel_are_adjoint(factor: Any) -> None:
+    torch.manual_seed(0)
+    projection = UpProjection(2, factor).double()
+    up, down = projection.up[0], projection.down[0]
+    with torch.no_grad():
+        down.weight.copy_(up.weight)
+        for conv in (up, down):
+            conv.bias.zero_()
+    coarse = noise(1, 2, 3, 4, 3) - 0.5
+    fine = noise(1, 2, *(size * times for size, times in zip((3, 4, 3), factor, strict=True))) - 0.5
+    torch.testing.assert_close((up(coarse) * fine).sum(), (coarse * down(fine)).sum(), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("kind", [UpProjection, DownProjection])
+def test_an_error_is_fed_back_and_nothing_else(kind: Any) -> None:
+    """Where the way back gives what there was, the correcting layer gets zeros; elsewhere the difference."""
+    torch.manual_seed(0)
+    projection = kind(1, (2, 2, 2)).double()
+    with torch.no_grad():
+        for scaling in (projection.up, projection.down):  # zeros between the samples, and every second voxel
+            scaling[0].weight.zero_()
+            scaling[0].weight[0, 0, 2, 2, 2] = 1
+            scaling[0].bias.zero_()
+    last = projection.up_error if kind is UpProjection else projection.down_error
+    seen: list[torch.Tensor] = []
+    last.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    coarse = noise(1, 1, 3, 3, 3)
+    fine = torch.zeros(1, 1, 6, 6, 6, dtype=torch.float64)
+    fine[:, :, ::2, ::2, ::2] = coarse
+    given, expected = (coarse, fine) if kind is UpProjection else (fine, coarse)
+    torch.testing.assert_close(projection(given), expected + last(torch.zeros_like(given)))
+    assert float(seen[0].abs().max()) == 0
+    if kind is DownProjection:
+        between = fine + 1
+        found = projection(between)
+        error = -torch.ones_like(fine)
+        error[:, :, ::2, ::2, ::2] = 0
+        torch.testing.assert_close(found, coarse + 1 + last(error))
 
 
 def test_metadata_do_not_travel_along() -> None:
