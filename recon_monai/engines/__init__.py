@@ -30,6 +30,7 @@ from recon_monai.engines.super_resolution_training import (
     check_recipes,
     check_volumes,
     epoch_length,
+    prepare_features,
     prepare_generator,
     volume_domain,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "output_grid",
     "plan_super_resolution",
     "plan_training",
+    "prepare_features",
     "prepare_fine_tuning",
     "prepare_generator",
     "prepare_transfer",

@@ -20,7 +20,8 @@ from recon_monai import distributed
 from recon_monai.engines.memory import explain_patches_out_of_memory
 from recon_monai.engines.update_schedule import UpdateSchedule
 from recon_monai.engines.volume_batch import PrepareVolumeBatch
-from recon_monai.losses import WassersteinGPLoss
+from recon_monai.losses import AdversarialLoss, WassersteinGPLoss
+from recon_monai.losses.wasserstein import full_scores
 from recon_monai.networks import keep_running_statistics, load_weights
 from recon_monai.physics import keyed_generator
 
@@ -41,8 +42,9 @@ class WGANTrainer(SupervisedTrainer):
 
     Chen et al. 2018 (MICCAI, mDCSRN) with the Wasserstein losses of `WassersteinGPLoss`. One iteration is one batch and
     one update, of whichever network `UpdateSchedule` says: the generator alone at first, by the reconstruction loss;
-    then the critic, mostly, and the generator by ``reconstruction loss - adversarial_weight * mean score``. MONAI's
-    ``GanTrainer`` knows neither pairs nor a penalty; its ``AdversarialTrainer`` updates both networks in each batch.
+    then the critic, mostly, and the generator by ``reconstruction loss - adversarial_weight * mean score``. `GANLoss`
+    may stand in place of the Wasserstein losses. MONAI's ``GanTrainer`` knows neither pairs nor a penalty; its
+    ``AdversarialTrainer`` updates both networks in each batch.
 
     * A step of the critic leaves the generator as it is, running statistics included, and the reverse.
     * ``amp`` means bfloat16 autocast inside the networks, without a gradient scaler. Losses are in float32, and so is
@@ -53,12 +55,13 @@ class WGANTrainer(SupervisedTrainer):
 
     ``state.output`` holds ``image``, ``label``, ``pred``; ``loss``, the generator's objective;
     ``reconstruction``, what ``loss_function`` says; and of steps with the critic ``fake_score``, of its own steps also
-    ``real_score``, ``wasserstein`` (the estimate of the distance), ``critic_loss`` and, where it was computed,
+    ``real_score``, ``critic_loss`` and, where there are such, ``wasserstein`` (the estimate of the distance) and
     ``penalty``; steps of the generator by the critic have ``score_gradient``, the mean norm of the score's gradient at
-    what was made (near 1 with a penalty; 0: the critic teaches nothing). The numbers are also in ``state.terms``,
-    whatever postprocessing makes of the output. ``state.updates`` counts the updates by kind (``pretraining``,
-    ``critic``, ``generator``), ``state.update`` is the kind of the last one. An estimate of the distance that stays at
-    zero for 100 steps of the critic is warned of.
+    what was made (near 1 with a penalty; 0: the critic teaches nothing), with `GANLoss` of the gradient of its loss,
+    which a score that is sure of itself makes smaller. The numbers are also in ``state.terms``, whatever postprocessing
+    makes of the output. ``state.updates`` counts the updates by kind (``pretraining``, ``critic``, ``generator``),
+    ``state.update`` is the kind of the last one. A critic whose mean scores of real and made images are the same in 100
+    of its steps in a row is warned of.
 
     To go on with an interrupted run, give the trainer `TrainingCheckpoint`, which finds `saved_states`.
 
@@ -71,14 +74,14 @@ class WGANTrainer(SupervisedTrainer):
         extra_critic_every: 0: no extra rounds.
         extra_critic_steps: 0: no extra rounds.
         constraint: ``"gradient_penalty"``, or ``"weight_clipping"`` (Arjovsky et al. 2017), for comparison.
-        adversarial_loss: the losses, with the weight of the penalty.
+        adversarial_loss: the losses, with the weight of the penalty: `WassersteinGPLoss` (default) or `GANLoss`.
         penalty_every: compute the penalty in every so manieth step of the critic only, with so many times its weight.
         clip: weights and biases of the critic's convolutions and linear layers stay in [-clip, clip], for
             ``"weight_clipping"``. Scale and shift of normalizations are exempt: clipping is to bound how steep the
             linear maps are, and the scale in front of a normalization is divided out by it. But at 0.01 the variance
             that reaches the next normalization is far below what it adds against division by zero (1e-5), and the
             score of eight layers would be a constant.
-        adversarial_weight: of the score in the generator's loss.
+        adversarial_weight: of the adversarial loss (minus the score) in the generator's loss.
         adversarial_options: for the generator's optimizer from the end of pretraining on, such as
             ``{"lr": 5e-6, "betas": [0.0, 0.9]}``; its moments are kept. None: as before.
         loss_function: the reconstruction loss, ``loss(prediction, target)``; the mean absolute difference by default.
@@ -103,7 +106,7 @@ class WGANTrainer(SupervisedTrainer):
         extra_critic_every: int = 0,
         extra_critic_steps: int = 0,
         constraint: CriticConstraint = "gradient_penalty",
-        adversarial_loss: WassersteinGPLoss | None = None,
+        adversarial_loss: AdversarialLoss | None = None,
         penalty_every: int = 1,
         clip: float = _CLIP,
         adversarial_weight: float = 1e-3,
@@ -127,7 +130,7 @@ class WGANTrainer(SupervisedTrainer):
             raise ValueError(
                 f"clip is {clip} with gradient_penalty, which clips nothing; leave it out, or give weight_clipping"
             )
-        if constraint == "weight_clipping" and weight != usual:
+        if constraint == "weight_clipping" and weight not in (0, usual):
             raise ValueError(
                 f"the weight of the penalty is {weight} with weight_clipping, which has no penalty; leave it out, or "
                 "give gradient_penalty"
@@ -235,7 +238,7 @@ class WGANTrainer(SupervisedTrainer):
                 with self._autocast(inputs):
                     scores = critic(scored)
                 away = self.adversarial_loss.generator_loss(scores)
-                terms["fake_score"] = -away
+                terms["fake_score"] = full_scores(scores).mean()
                 loss = reconstruction + self.adversarial_weight * away
             output[CommonKeys.LOSS] = terms["loss"] = loss
             self.fire_event(IterationEvents.LOSS_COMPLETED)
@@ -270,7 +273,7 @@ class WGANTrainer(SupervisedTrainer):
         terms = {name: value for name, value in found._asdict().items() if value is not None}
         terms["critic_loss"] = terms.pop("total")
         terms["reconstruction"] = reconstruction
-        terms["loss"] = reconstruction - self.adversarial_weight * found.fake_score.detach()
+        terms["loss"] = reconstruction + self.adversarial_weight * terms.pop("generator_loss")
         output.update(terms)
         self.fire_event(IterationEvents.LOSS_COMPLETED)
         found.total.backward()
@@ -283,14 +286,14 @@ class WGANTrainer(SupervisedTrainer):
 
     def _watch(self) -> None:
         """Warn, once, of a critic that has told nothing apart for a while."""
-        terms = self.state.terms
-        scores = max(abs(terms["real_score"].item()), abs(terms["fake_score"].item()))
-        self._flat = self._flat + 1 if abs(terms["wasserstein"].item()) <= _FLAT * scores else 0
+        real, fake = (self.state.terms[name].item() for name in ("real_score", "fake_score"))
+        self._flat = self._flat + 1 if abs(real - fake) <= _FLAT * max(abs(real), abs(fake)) else 0
         if self._flat == _PATIENCE:
             advice = {"weight_clipping": "a larger clip", "gradient_penalty": "a larger learning rate of the critic"}
             logger.warning(
-                "the Wasserstein estimate has been 0 for %d steps of the critic: it gives real and made images one "
+                "the %s has been 0 for %d steps of the critic: it gives real and made images one "
                 "score, and its gradient teaches the generator nothing; give %s",
+                "Wasserstein estimate" if "wasserstein" in self.state.terms else "difference of mean scores",
                 _PATIENCE,
                 advice[self.constraint],
             )

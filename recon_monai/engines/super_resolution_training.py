@@ -15,7 +15,7 @@ from recon_monai.engines.super_resolution_domain import super_resolution_domain
 from recon_monai.networks import load_weights
 from recon_monai.transforms import SimulateLowResolutiond
 
-__all__ = ["check_recipes", "check_volumes", "epoch_length", "prepare_generator", "volume_domain"]
+__all__ = ["check_recipes", "check_volumes", "epoch_length", "prepare_features", "prepare_generator", "volume_domain"]
 
 logger = logging.getLogger(__name__)
 
@@ -156,6 +156,30 @@ def prepare_generator(network: nn.Module, pretrained: str | None = None, adversa
         return network
     load_weights(network, pretrained)
     logger.info("starting from %s", pretrained)
+    return network
+
+
+def prepare_features(network: nn.Module, weights: str | None) -> nn.Module:
+    """Give a network whose features a perceptual loss compares its weights.
+
+    Args:
+        network: changed in place.
+        weights: file of them. There is no default: a training that is resumed needs the same again.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: if there are none, or they do not fit.
+        FileNotFoundError: if there is no such file.
+    """
+    if not weights:
+        raise ValueError(
+            "the perceptual loss compares features of a trained network; give --features FILE, such as the weights of "
+            "a pretrained generator, eval/RUN/pretrain/model.pt (of other sizes: --feature_def::blocks and so on)"
+        )
+    load_weights(network, weights)
+    logger.info("features of the perceptual loss: %s", weights)
     return network
 
 

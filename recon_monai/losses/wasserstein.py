@@ -1,14 +1,14 @@
-"""The Wasserstein loss of a critic, with its gradient penalty."""
+"""The Wasserstein loss of a critic, with its gradient penalty, and what a trainer asks of adversarial losses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-__all__ = ["CriticTerms", "WassersteinGPLoss", "gradient_penalty"]
+__all__ = ["AdversarialLoss", "CriticTerms", "WassersteinGPLoss", "full_scores", "gradient_penalty", "scores_of"]
 
 _INSIDE_ROOT = 1e-12  # so that the root has a gradient at 0
 
@@ -19,18 +19,48 @@ class CriticTerms(NamedTuple):
     """A critic's loss and what it is made of; scalars.
 
     Attributes:
-        total: what the critic minimizes, ``-wasserstein + weight * penalty``.
-        wasserstein: mean score of real samples minus that of fakes: the estimate of the distance.
+        total: what the critic minimizes; with Wasserstein losses ``-wasserstein + weight * penalty``.
+        wasserstein: mean score of real samples minus that of fakes: the estimate of the distance; None for losses that
+            estimate none.
         penalty: without its weight; None if it was left out.
         real_score: mean score of real samples.
         fake_score: mean score of fakes.
+        generator_loss: what the generator would minimize with these scores; without gradient.
     """
 
     total: Tensor
-    wasserstein: Tensor
+    wasserstein: Tensor | None
     penalty: Tensor | None
     real_score: Tensor
     fake_score: Tensor
+    generator_loss: Tensor
+
+
+class AdversarialLoss(Protocol):
+    """A pair of losses of critic and generator, as `WGANTrainer` takes it.
+
+    Attributes:
+        weight: of the gradient penalty in the critic's loss.
+    """
+
+    weight: float
+
+    def critic_loss(
+        self,
+        critic: Critic,
+        real: Tensor,
+        fake: Tensor,
+        *,
+        generator: torch.Generator | None = None,
+        epsilon: Tensor | None = None,
+        penalty_scale: float = 1.0,
+    ) -> CriticTerms:
+        """The loss of a step of the critic, see `WassersteinGPLoss.critic_loss`."""
+        ...
+
+    def generator_loss(self, scores: Tensor) -> Tensor:
+        """What the generator minimizes, of the scores ``(B,)`` of what it made."""
+        ...
 
 
 def gradient_penalty(
@@ -76,10 +106,10 @@ def gradient_penalty(
         raise ValueError(f"epsilon has shape {tuple(epsilon.shape)}, expected one number per sample, ({len(real)},)")
     further = torch.is_grad_enabled()
     with torch.enable_grad(), torch.autocast(real.device.type, enabled=False):
-        real, fake = _full(real.detach()), _full(fake.detach())
+        real, fake = full_scores(real.detach()), full_scores(fake.detach())
         share = epsilon.to(real).reshape(-1, *[1] * (real.ndim - 1))
         between = (share * real + (1 - share) * fake).requires_grad_()
-        [gradient] = torch.autograd.grad(_scores(critic, between).sum(), between, create_graph=further)
+        [gradient] = torch.autograd.grad(scores_of(critic, between).sum(), between, create_graph=further)
         norm = (gradient.flatten(1).square().sum(1) + _INSIDE_ROOT).sqrt()
         return (norm - 1).square().mean()
 
@@ -134,13 +164,13 @@ class WassersteinGPLoss:
         penalty = None
         if penalty_scale:
             penalty = gradient_penalty(critic, real, fake, generator=generator, epsilon=epsilon)
-        scores = _scores(critic, torch.cat([real.detach(), fake.detach().to(real.dtype)]))
+        scores = scores_of(critic, torch.cat([real.detach(), fake.detach().to(real.dtype)]))
         real_score, fake_score = (part.mean() for part in scores.split(len(real)))
         wasserstein = real_score - fake_score
         total = -wasserstein
         if penalty is not None:
             total = total + penalty_scale * self.weight * penalty
-        return CriticTerms(total, wasserstein, penalty, real_score, fake_score)
+        return CriticTerms(total, wasserstein, penalty, real_score, fake_score, -fake_score.detach())
 
     def generator_loss(self, scores: Tensor) -> Tensor:
         """Minus the mean score.
@@ -151,22 +181,34 @@ class WassersteinGPLoss:
         Returns:
             A scalar.
         """
-        return -_full(scores).mean()
+        return -full_scores(scores).mean()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(weight={self.weight})"
 
 
-def _scores(critic: Critic, samples: Tensor) -> Tensor:
+def scores_of(critic: Critic, samples: Tensor) -> Tensor:
+    """The critic's scores.
+
+    Args:
+        critic: returns one for each sample.
+        samples: shape ``(B, ...)``.
+
+    Returns:
+        Shape ``(B,)``, in at least float32.
+
+    Raises:
+        ValueError: if it returns anything else.
+    """
     scores = critic(samples)
     if scores.shape != (len(samples),):
         raise ValueError(
             f"the critic returned shape {tuple(scores.shape)} for {len(samples)} samples, expected one score for each, "
             f"({len(samples)},)"
         )
-    return _full(scores)
+    return full_scores(scores)
 
 
-def _full(values: Tensor) -> Tensor:
-    """At least float32, as a plain tensor."""
+def full_scores(values: Tensor) -> Tensor:
+    """The values in at least float32, as a plain tensor."""
     return values.as_subclass(Tensor).to(torch.promote_types(values.dtype, torch.float32))

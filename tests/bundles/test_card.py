@@ -7,9 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from monai.bundle import ConfigParser
 
 from recon_monai.engines import UpdateSchedule
+from recon_monai.engines.stage_settings import stage_settings
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
 NAMES = sorted(folder.name for folder in BUNDLES.iterdir() if (folder / "configs").is_dir())
@@ -337,6 +339,12 @@ MDCSRN_OVERLAYS = {
     "evaluate": ["margin_trim", "multi_gpu_evaluate", "slides", "small"],
     "inference": ["margin_trim", "slides", "small"],
 }
+STRATEGIES = {
+    "pixel_shuffle": ("PixelShuffleSR", 401_384),
+    "progressive": ("ProgressiveSR", 416_618),
+    "back_projection": ("BackProjectionSR", 384_954),
+    "residual_unet": ("ResidualUNetSR", 415_857),
+}
 
 
 @pytest.mark.parametrize(
@@ -408,3 +416,85 @@ def test_the_slides_network_adds_nothing_to_its_input(workflow):
     assert not network.residual
     assert sum(p.numel() for p in network.parameters()) == 411_648
     assert merged("mdcsrn_wgan_gp", workflow).get_parsed_content("network_def").residual
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_strategy_of_super_resolution_replaces_the_network(strategy):
+    """Spelled out, the same everywhere, also after the overlays that change sizes of mDCSRN."""
+    name, count = STRATEGIES[strategy]
+    for base in WORKFLOWS:
+        for before in ((), ("small",), ("slides",)):
+            parser = merged("mdcsrn_wgan_gp", base, *before, strategy)
+            assert parser["network_def::_target_"] == f"recon_monai.networks.{name}"
+            assert not {"units", "growth", "residual"} & set(parser["network_def"])
+            network = parser.get_parsed_content("network_def")
+            assert sum(parameter.numel() for parameter in network.parameters()) == count
+            assert network.checkpointing == "none"
+    text = json.dumps(configuration("mdcsrn_wgan_gp", strategy)["network_def"])
+    assert all(f'"{size}"' in text for size in network.architecture if size != "strategy")
+
+
+def test_losses_by_name():
+    """Each alone, in the place of L1 and of the Wasserstein loss."""
+    parser = merged("mdcsrn_wgan_gp", "train", "image_losses")
+    image, other = torch.zeros(1, 1, 2, 2, 2), torch.full((1, 1, 2, 2, 2), 0.1)
+    assert float(parser.get_parsed_content("loss_function")(other, image)) == pytest.approx(0.1)
+    expected = {"l2": 0.01, "huber": 0.05 * (0.1 - 0.025), "total_variation": 0.0}
+    for name, value in expected.items():
+        parser = merged("mdcsrn_wgan_gp", "train", "image_losses")
+        parser["image_losses::l1"], parser[f"image_losses::{name}"] = 0, 1
+        assert float(parser.get_parsed_content("loss_function")(other, image)) == pytest.approx(value)
+    for kind in ("non_saturating", "saturating"):
+        parser = merged("mdcsrn_wgan_gp", "train", "gan")
+        parser["generator_loss"] = kind
+        loss = parser.get_parsed_content("adversarial_loss")
+        assert (type(loss).__name__, loss.generator, loss.weight) == ("GANLoss", kind, 10.0)
+        parser = merged("mdcsrn_wgan_gp", "train", "gan", "pretrain")
+        assert type(parser.get_parsed_content("adversarial_loss")).__name__ == "WassersteinGPLoss", "takes no part"
+
+
+@pytest.mark.parametrize("overlay", ["image_losses", "perceptual"])
+@pytest.mark.parametrize("stage", ["pretrain", "adversarial", None])
+def test_losses_by_name_are_those_of_both_stages(overlay, stage, tmp_path):
+    """As a stage of the sequence and as a run of its own, whatever order the files were given in."""
+    weights = merged("mdcsrn_wgan_gp", "train", "perceptual").get_parsed_content("feature_def").state_dict()
+    torch.save(weights, tmp_path / "model.pt")
+    own = [stage] if stage else []
+    for names in ((overlay, *own), (*own, overlay), ("shipped", overlay, *own)):
+        parser = merged("mdcsrn_wgan_gp", "train", *names)
+        parser["image_losses::l1"], parser["image_losses::l2"] = 0, 2
+        if overlay == "perceptual":
+            parser["features"], parser["device"] = str(tmp_path / "model.pt"), "cpu"
+        expected = {"l2": 2.0} | ({"perceptual": 0.01} if overlay == "perceptual" else {})
+        assert parser.get_parsed_content("loss_function").weights == expected, names
+        assert parser["train::trainer::loss_function"] == "@loss_function"
+        assert {"huber_delta", "image_losses", "reconstruction_loss"} <= set(stage_settings(parser.get())), names
+
+
+def test_a_first_stage_by_another_loss_than_the_second():
+    """As the data sheet says, in either direction."""
+    plain = {"_target_": "torch.nn.L1Loss"}
+    for before, value in ((("image_losses",), plain), (("image_losses", "shipped"), None)):
+        for stage, expected in (("pretrain", "L1Loss" if value else "MSELoss"), ("adversarial", "ImageLoss")):
+            parser = merged("mdcsrn_wgan_gp", "train", *before, stage)
+            if value:
+                parser["pretrain_loss"] = value
+            assert type(parser.get_parsed_content("loss_function")).__name__ == expected
+
+
+def test_the_perceptual_loss_asks_for_trained_features(tmp_path):
+    parser = merged("mdcsrn_wgan_gp", "train", "perceptual")
+    with pytest.raises(RuntimeError) as refused:
+        parser.get_parsed_content("loss_function")
+    causes = [refused.value]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    assert any("give --features FILE" in str(cause) for cause in causes)
+    weights = parser.get_parsed_content("feature_def").state_dict()
+    torch.save(weights, tmp_path / "model.pt")
+    parser = merged("mdcsrn_wgan_gp", "train", "perceptual")
+    parser["features"], parser["device"] = str(tmp_path / "model.pt"), "cpu"
+    loss = parser.get_parsed_content("loss_function")
+    perceptual = loss.losses["perceptual"]
+    assert loss.weights == {"l1": 1.0, "perceptual": 0.01} and perceptual.layers == ["levels.0", "levels.1"]
+    assert torch.equal(perceptual.features.stem.weight, weights["stem.weight"])

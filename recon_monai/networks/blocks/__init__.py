@@ -12,6 +12,7 @@ from recon_monai.networks.blocks.running_statistics import keep_running_statisti
 from recon_monai.networks.blocks.sensitivity import SensitivityNetwork
 from recon_monai.networks.blocks.squeeze_excitation import SqueezeExcitation
 from recon_monai.networks.blocks.unet import AspinPlacement, ConvBlock, NormUNet, UNet, UpsampleBlock
+from recon_monai.networks.blocks.voxel_shuffle import coarse_samples, merge_phases, refine_linearly, split_phases
 
 __all__ = [
     "ASPIN",
@@ -31,7 +32,11 @@ __all__ = [
     "UNet",
     "UpsampleBlock",
     "VolumeNorm",
+    "coarse_samples",
     "keep_running_statistics",
     "make_normalization",
+    "merge_phases",
     "normalize_and_activate",
+    "refine_linearly",
+    "split_phases",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recon_monai.networks.nets.anatomy_classifier import AddedOutput, AnatomyClassifier
+from recon_monai.networks.nets.back_projection_sr import BackProjectionSR
 from recon_monai.networks.nets.denoising_unet import DenoisingUNet
 from recon_monai.networks.nets.dircn import DIRCN, DIRCNCascade
 from recon_monai.networks.nets.image_unet import ImageUNet
@@ -10,6 +11,10 @@ from recon_monai.networks.nets.kspace_network import KspaceNetwork
 from recon_monai.networks.nets.last_unet import last_unet_output
 from recon_monai.networks.nets.mdcsrn import MDCSRN
 from recon_monai.networks.nets.mdcsrn_critic import MDCSRNCritic
+from recon_monai.networks.nets.pixel_shuffle_sr import PixelShuffleSR
+from recon_monai.networks.nets.progressive_sr import ProgressiveSR
+from recon_monai.networks.nets.residual_unet_sr import ResidualUNetSR
+from recon_monai.networks.nets.super_resolution_strategy import SuperResolutionStrategy
 from recon_monai.networks.nets.universal_varnet import UniversalReconstruction, UniversalVarNet
 from recon_monai.networks.nets.unrolled import UnrolledGradientDescent
 from recon_monai.networks.nets.varnet import Reconstruction, VarNet, VarNetCascade
@@ -19,12 +24,17 @@ __all__ = [
     "MDCSRN",
     "AddedOutput",
     "AnatomyClassifier",
+    "BackProjectionSR",
     "DIRCNCascade",
     "DenoisingUNet",
     "ImageUNet",
     "KspaceNetwork",
     "MDCSRNCritic",
+    "PixelShuffleSR",
+    "ProgressiveSR",
     "Reconstruction",
+    "ResidualUNetSR",
+    "SuperResolutionStrategy",
     "UniversalReconstruction",
     "UniversalVarNet",
     "UnrolledGradientDescent",
