@@ -52,7 +52,7 @@ def muon(
     Args:
         network: its parameters with a gradient are trained.
         lr: rate of Muon; shares of it are the others.
-        head: name of the last layer.
+        head: name of the last layer, or, with an "s", of a list of such.
         adam_rate: share of `lr` for parameters with one axis (norms).
         head_rate: share of `lr` for the last layer.
 
@@ -64,10 +64,11 @@ def muon(
     """
     from pytorch_optimizer import Muon  # takes a second to import
 
+    last = (head, f"{head}s")
     groups: dict[str, list[nn.Parameter]] = {"convolutions": [], "others": [], "head": []}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            kind = "head" if name.split(".")[0] == head else "others" if parameter.ndim < 2 else "convolutions"
+            kind = "head" if name.split(".")[0] in last else "others" if parameter.ndim < 2 else "convolutions"
             groups[kind].append(parameter)
     if not (groups["head"] and groups["convolutions"]):
         raise ValueError(

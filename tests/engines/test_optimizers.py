@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from copy import deepcopy
 
@@ -11,7 +12,7 @@ from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from recon_monai.engines import CosineRate, muon
-from recon_monai.networks import MDCSRN
+from recon_monai.networks import MDCSRN, BackProjectionSR, PixelShuffleSR, ProgressiveSR, ResidualUNetSR
 
 
 def small_network() -> MDCSRN:
@@ -92,6 +93,24 @@ def test_muon_leaves_frozen_weights_alone_and_goes_on_from_its_state():
     assert torch.equal(network.stem.weight, frozen)
     for ours, theirs in zip(network.parameters(), other.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("network", "last"),
+    [
+        (PixelShuffleSR(2, 3, 1), ["head.weight", "head.bias"]),
+        (ProgressiveSR(2, 2, 3, 1), ["heads.0.weight", "heads.0.bias", "heads.1.weight", "heads.1.bias"]),
+        (BackProjectionSR(2, 2, 2), ["head.weight", "head.bias"]),
+        (ResidualUNetSR([2, 3]), ["head.weight", "head.bias"]),
+    ],
+)
+def test_muon_takes_every_strategy_and_its_last_layers(network, last):
+    optimizer = muon(network, 0.01)
+    names = {parameter: name for name, parameter in network.named_parameters()}
+    groups = [[names[parameter] for parameter in group["params"]] for group in optimizer.param_groups]
+    assert sorted(itertools.chain(*groups)) == sorted(names.values()) and groups[-1] == last
+    step(network, optimizer)
+    assert all(bool(torch.isfinite(parameter).all()) for parameter in network.parameters())
 
 
 def test_a_network_without_the_layer_is_named():
