@@ -69,7 +69,8 @@ def decode_record(state: torch.Tensor) -> dict[str, Any]:
 
 def first_difference(expected: dict[str, Any], found: dict[str, Any]) -> str | None:
     """Describe the first difference between the record of a network and that of weights; None if there is none."""
-    for key in [*expected, *found]:
+    # the kind of network first: it decides which sizes there are
+    for key in sorted([*expected, *found], key=lambda name: name != "strategy"):
         ours, theirs = expected.get(key), found.get(key)
         if ours != theirs:
             return f"the weights have {key}={theirs}, the network has {key}={ours}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import torch
 from bundle_tools import run_bundle, start_bundle
 from mdcsrn_tools import TINY_TRAINING, files, oblique, state_of, write_head
+from monai.bundle import ConfigParser
 
 from recon_monai.data import VolumeDataset
 from recon_monai.metrics import quality_3d
@@ -27,8 +29,13 @@ SHORT = {**TRAINING, "pretrain_steps": 2, "adversarial_steps": 6, "steps_per_epo
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("scan") / "sub-9_T1w.nii.gz"
-    write_head(path, 9, (13, 15, 8), oblique((1.0, 1.0, 2.0)))
+    write_head(path, 9, (13, 15, 4), oblique((1.0, 1.0, 4.0)))
     return path
+
+
+def loss_of(stage: Path, name: str = "loss_function") -> Any:
+    """What a stage was trained by, from its own record."""
+    return ConfigParser(json.loads((stage / "run.json").read_text())["configuration"]).get_parsed_content(name)
 
 
 def test_a_strategy_trains_evaluates_and_super_resolves(checkout, tiny_volumes, scan, tmp_path):
@@ -41,6 +48,10 @@ def test_a_strategy_trains_evaluates_and_super_resolves(checkout, tiny_volumes, 
     run = checkout / "bundles" / "mdcsrn_wgan_gp" / "eval" / "shuffled"
     network = load_weights(PixelShuffleSR(2, 3, 1), run / "model.pt").eval()
     assert float(network.head.weight.detach().abs().max()) > 0
+    for stage in ("pretrain", "adversarial"):
+        assert loss_of(run / stage).weights == {"huber": 1.0, "total_variation": 0.001}
+    critics = [type(loss_of(run / stage, "adversarial_loss")).__name__ for stage in ("pretrain", "adversarial")]
+    assert critics == ["WassersteinGPLoss", "GANLoss"], "a first stage does not depend on the critic"
     updates = state_of(run / "adversarial")["states"]["adversarial"]["updates"]
     assert updates == {"pretraining": 0, "critic": 10, "generator": 2}
 
@@ -59,12 +70,17 @@ def test_a_strategy_trains_evaluates_and_super_resolves(checkout, tiny_volumes, 
     assert float(found["super-resolution"]["psnr"]) == pytest.approx(expected["psnr"], rel=1e-4)
     assert float(found["super-resolution"]["nrmse"]) != pytest.approx(float(found["sinc"]["nrmse"]), rel=1e-6)
 
-    inferred = {**sizes, "dataset_dir": scan, "output_dir": tmp_path / "i", "factor": "[1,1,2]", "window": 12}
+    inferred = {**sizes, "dataset_dir": scan, "output_dir": tmp_path / "i", "factor": "[1,1,4]", "window": 12}
     run_bundle("inference", files("inference", "pixel_shuffle"), checkout, inferred)
     image = nibabel.load(tmp_path / "i" / "sub-9_T1w_sr.nii.gz")
     assert image.shape == (13, 15, 16) and bool(np.isfinite(image.get_fdata()).all())
     difference = nibabel.load(tmp_path / "i" / "sub-9_T1w_difference.nii.gz").get_fdata()
     assert np.abs(difference).max() > 0
+
+    plain = {"dataset_dir": scan, "output_dir": tmp_path / "r", "factor": "[1,1,4]", "ckpt": run / "model.pt"}
+    refused = start_bundle("inference", files("inference"), checkout, plain)
+    assert refused.returncode == 1 and "Traceback" not in refused.stdout
+    assert "the weights have strategy=pixel_shuffle" in refused.stdout, refused.stdout[-1500:]
 
 
 @pytest.mark.parametrize(
@@ -75,11 +91,15 @@ def test_a_strategy_trains_evaluates_and_super_resolves(checkout, tiny_volumes, 
     ],
 )
 def test_the_other_strategies_train(checkout, tiny_volumes, strategy, sizes):
+    """The first stage by another loss than the second, as the data sheet says."""
     options = {f"network_def::{name}": value for name, value in sizes.items()}
+    options |= {"pretrain_loss": {"_target_": "torch.nn.L1Loss"}, "image_losses::l2": 0.5}
     training = {**SHORT, **options, "dataset_dir": tiny_volumes, "run_name": strategy}
-    run_bundle("training", files("train", strategy), checkout, training)
+    run_bundle("training", files("train", strategy, "image_losses"), checkout, training)
     run = checkout / "bundles" / "mdcsrn_wgan_gp" / "eval" / strategy
     assert json.loads((run / "finished.json").read_text())
+    losses = [loss_of(run / stage) for stage in ("pretrain", "adversarial")]
+    assert type(losses[0]).__name__ == "L1Loss" and losses[1].weights == {"l1": 1.0, "l2": 0.5}
 
 
 def test_features_of_a_run_are_those_of_a_perceptual_loss(trained_mdcsrn, checkout, tiny_volumes):

@@ -20,6 +20,8 @@ def test_first_difference_names_both_values() -> None:
     assert first_difference({"a": 1, "b": 2}, {"a": 1, "b": 2}) is None
     assert first_difference({"a": 1, "b": 2}, {"a": 1, "b": 3}) == "the weights have b=3, the network has b=2"
     assert first_difference({"a": 1}, {"a": 1, "c": 4}) == "the weights have c=4, the network has c=None"
+    other = first_difference({"blocks": 4}, {"strategy": "progressive", "blocks": 2})
+    assert other == "the weights have strategy=progressive, the network has strategy=None"
 
 
 def test_records_are_those_of_the_modules_in_use() -> None:
