@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
@@ -431,7 +432,12 @@ def test_a_strategy_of_super_resolution_replaces_the_network(strategy):
             assert sum(parameter.numel() for parameter in network.parameters()) == count
             assert network.checkpointing == "none"
     text = json.dumps(configuration("mdcsrn_wgan_gp", strategy)["network_def"])
-    assert all(f'"{size}"' in text for size in network.architecture if size != "strategy")
+    sheet = (BUNDLES / "mdcsrn_wgan_gp" / "docs" / "README.md").read_text()
+    row = sheet.partition(f"| `{strategy}.json` |")[2].partition("\n")[0]
+    assert f"`{name}`" in row and f"| {count:,} |" in row
+    for size, value in network.architecture.items():
+        assert size == "strategy" or f'"{size}"' in text
+        assert size in ("strategy", "sampling") or f"`{size}` {value if size == 'channels' else np.max(value)}" in row
 
 
 def test_losses_by_name():
