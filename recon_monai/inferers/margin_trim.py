@@ -31,6 +31,7 @@ class MarginTrimInferer(Inferer):
         batch_size: windows given to the network at once.
         device: of the network, where the windows go; None takes that of the volume. The output stays with the volume.
         progress: whether to show a progress bar.
+        amp: run the network in bfloat16; windows are put together in the precision of the volume.
 
     Raises:
         ValueError: if nothing is left of a window without its margins, or the batch size is not positive.
@@ -43,6 +44,7 @@ class MarginTrimInferer(Inferer):
         batch_size: int = 1,
         device: torch.device | str | None = None,
         progress: bool = False,
+        amp: bool = False,
     ) -> None:
         super().__init__()
         self.window = window_sides(window)
@@ -53,6 +55,7 @@ class MarginTrimInferer(Inferer):
         self.margin = margin
         self.batch_size = batch_size
         self.device = device
+        self.amp = amp
         self.progress = progress
 
     @property
@@ -125,7 +128,7 @@ class MarginTrimInferer(Inferer):
             for start in range(0, len(places), self.batch_size):
                 chosen = places[start : start + self.batch_size]
                 windows = torch.cat([self._cut(volume[item : item + 1], corner) for item, corner in chosen])
-                answers = predict(network, windows.to(self.device or volume.device), *args, **kwargs)
+                answers = predict(network, windows.to(self.device or volume.device), *args, amp=self.amp, **kwargs)
                 if output is None:
                     output = volume.new_empty((len(volume), answers.shape[1], *shape))
                 for (item, corner), answer in zip(chosen, answers, strict=True):

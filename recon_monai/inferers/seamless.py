@@ -35,6 +35,7 @@ class SeamlessInferer(SlidingWindowInferer):
         network_device: where the windows go; None takes the device of the volume.
         device: of the output; None takes the device of the volume.
         progress: whether to show a progress bar.
+        amp: run the network in bfloat16; windows are put together in the precision of the volume.
 
     Raises:
         ValueError: if a setting is out of range.
@@ -48,6 +49,7 @@ class SeamlessInferer(SlidingWindowInferer):
         network_device: torch.device | str | None = None,
         device: torch.device | str | None = None,
         progress: bool = False,
+        amp: bool = False,
     ) -> None:
         overlaps = (overlap,) * 3 if isinstance(overlap, int | float) else tuple(overlap)
         if len(overlaps) != 3 or not all(_LEAST_OVERLAP <= one < 1 for one in overlaps):
@@ -65,6 +67,7 @@ class SeamlessInferer(SlidingWindowInferer):
             sw_device=network_device,
             device=device,
         )
+        self.amp = amp
         self.show_progress = progress  # the parent's own bar would show beside this one
 
     def count(self, shape: Sequence[int]) -> int:
@@ -104,7 +107,7 @@ class SeamlessInferer(SlidingWindowInferer):
         with progress_bar(len(inputs) * self.count(inputs.shape[2:]), self.show_progress) as bar:
 
             def one_batch(windows: torch.Tensor, *more: Any, **named: Any) -> torch.Tensor:
-                answer = predict(network, plain(windows), *more, **named)
+                answer = predict(network, plain(windows), *more, amp=self.amp, **named)
                 bar.update(len(windows))
                 return answer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -52,7 +53,9 @@ def plain(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.as_tensor() if hasattr(tensor, "as_tensor") else tensor
 
 
-def predict(network: Callable[..., Any], windows: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+def predict(
+    network: Callable[..., Any], windows: torch.Tensor, *args: Any, amp: bool = False, **kwargs: Any
+) -> torch.Tensor:
     """Give a network windows of its own and take its answer in the precision of the volume.
 
     The network gets a copy and gives one, so that neither its operations in place can reach the volume, nor the weights
@@ -62,6 +65,7 @@ def predict(network: Callable[..., Any], windows: torch.Tensor, *args: Any, **kw
         network: called with the windows ``(n, C, d, h, w)``.
         windows: may be views of a volume.
         args: handed on.
+        amp: run the network in bfloat16.
         kwargs: handed on.
 
     Returns:
@@ -70,7 +74,9 @@ def predict(network: Callable[..., Any], windows: torch.Tensor, *args: Any, **kw
     Raises:
         ValueError: if the answer is no tensor of that size.
     """
-    answer = network(windows.clone(), *args, **kwargs)
+    precision = torch.autocast(windows.device.type, torch.bfloat16) if amp else contextlib.nullcontext()
+    with precision:
+        answer = network(windows.clone(), *args, **kwargs)
     if not isinstance(answer, torch.Tensor) or answer.shape[2:] != windows.shape[2:] or len(answer) != len(windows):
         found = f"shape {tuple(answer.shape)}" if isinstance(answer, torch.Tensor) else type(answer).__name__
         raise ValueError(f"the network made {found} of windows {tuple(windows.shape)}, expected images of that size")

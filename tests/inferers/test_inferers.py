@@ -46,6 +46,25 @@ def test_constant_and_ramp_come_back(inferer: Any, shape: tuple[int, int, int]) 
             assert torch.equal(volume, before)
 
 
+@pytest.mark.parametrize("kind", [SeamlessInferer, MarginTrimInferer])
+def test_in_bfloat16_the_network_alone_is_rounded(kind: Any) -> None:
+    volume = ramp((20, 18, 20))
+    conv = torch.nn.Conv3d(1, 1, 1, bias=False)
+    torch.nn.init.constant_(conv.weight, 1.0)
+    seen = []
+    conv.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    with torch.inference_mode():
+        rounded = kind(16, amp=True)(volume, conv)
+        exact = kind(16)(volume, conv)
+    assert set(seen) == {torch.bfloat16, torch.float32}
+    assert rounded.dtype == volume.dtype
+    torch.testing.assert_close(exact, volume, rtol=0, atol=1e-6)
+    torch.testing.assert_close(rounded, volume, rtol=2**-8, atol=0)
+    assert not torch.equal(rounded, exact)
+    constant = kind(16, amp=True)(torch.full_like(volume, 0.5), conv).detach()
+    torch.testing.assert_close(constant, torch.full_like(volume, 0.5), rtol=0, atol=1e-6)  # blended in float32
+
+
 def test_monais_window_spoils_a_view_and_ours_does_not() -> None:
     volume = torch.ones(1, 1, 24, 24, 24)
     assert SeamlessInferer(16)(volume, torch.nn.Identity()).min() > 1 - 1e-6
