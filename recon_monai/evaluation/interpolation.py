@@ -97,7 +97,7 @@ class InterpolationBaselinesd(Transform):
     Where the low resolution was simulated, the scan is simulated again as drawn (recipe, slice axis, noise: what
     ``SimulateLowResolutiond`` writes into the item) and its coarse samples, with the same noise, are interpolated by
     each method, so that baselines start from what the scanner had and not from what one interpolation left of it.
-    After truncation magnitudes are taken of the coarse samples, and for ``"sinc"`` after zero-filling. Recipes that
+    After truncation magnitudes are taken of the coarse samples, and for ``"sinc"`` where the recipe says. Recipes that
     never leave the fine grid (``gaussian``, mixed spectra), and items without draws, give samples of the image itself,
     see `interpolation_baselines`.
 

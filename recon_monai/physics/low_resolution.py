@@ -19,6 +19,7 @@ __all__ = ["LOW_RESOLUTION_RECIPES", "LowResolution", "LowResolutionRecipe", "si
 
 RecipeMode = Literal["truncate", "gaussian", "thick_slices", "mixed"]
 RecipeAxes = Literal["in_plane", "all"]
+Magnitude = Literal["fine", "coarse"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class LowResolutionRecipe:
         alpha: share of the mixed spectrum that is not shifted; None lets the caller draw it.
         interpolations: how the coarse samples may be brought back to the fine grid; the caller chooses one.
             ``"fourier"`` is zero-filling.
+        magnitude: where truncated k-space that is zero-filled loses its phase: on the ``"fine"`` grid, as on a scanner
+            that zero-fills, or of the ``"coarse"`` samples, which are then interpolated: what becomes of a volume that
+            was stored at its resolution. Other interpolations, and slices, start from coarse magnitudes anyway.
 
     Raises:
         ValueError: if an entry is none of these or out of range.
@@ -52,9 +56,10 @@ class LowResolutionRecipe:
     profile: SliceProfile = "box"
     alpha: float | None = None
     interpolations: tuple[InterpolationMethod, ...] = ("fourier",)
+    magnitude: Magnitude = "fine"
 
     def __post_init__(self) -> None:
-        choices = {"mode": RecipeMode, "axes": RecipeAxes, "profile": SliceProfile}
+        choices = {"mode": RecipeMode, "axes": RecipeAxes, "profile": SliceProfile, "magnitude": Magnitude}
         for name, kind in choices.items():
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"{name} is {getattr(self, name)!r}, expected one of {get_args(kind)}")
@@ -65,6 +70,8 @@ class LowResolutionRecipe:
             )
         if self.mode in ("gaussian", "mixed") and set(self.interpolations) != {"fourier"}:
             raise ValueError(f"the mode {self.mode!r} stays on its grid, expected no interpolations but 'fourier'")
+        if self.magnitude == "coarse" and self.mode in ("gaussian", "mixed"):
+            raise ValueError(f"the mode {self.mode!r} stays on its grid, expected the magnitude 'fine'")
         needed = {"truncate": "keep", "gaussian": "sigma", "thick_slices": "thickness", "mixed": "keep"}[self.mode]
         if not (math.isfinite(getattr(self, needed)) and getattr(self, needed) > 0):
             raise ValueError(f"{needed} is {getattr(self, needed)}, expected a positive number for {self.mode!r}")
@@ -197,8 +204,8 @@ def simulate_low_resolution(
     The coarse samples are those of a magnitude image: complex Gaussian noise is added to them, the absolute value taken
     (Gudbjartsson and Patz, "The Rician distribution of noisy MRI data", MRM 1995), and then they are interpolated. With
     ``"fourier"`` after truncation that is zero-filling, and the absolute value is taken on the fine grid, as scanners
-    do it. The noise of the coarse samples is the same for each interpolation. Phase is not simulated: the volume counts
-    as real.
+    do it, unless the recipe's ``magnitude`` is ``"coarse"``. The noise of the coarse samples is the same for each
+    interpolation. Phase is not simulated: the volume counts as real.
 
     Args:
         volume: magnitude, real, shape ``(..., D, H, W)``.
@@ -235,7 +242,7 @@ def simulate_low_resolution(
         low = scanner.receive(mixed_spectrum(volume, share, axes, keep=recipe.keep))
     elif recipe.mode == "gaussian":
         low = scanner.receive(volume, lambda signal: _limit(signal, recipe, axes))
-    elif method == "fourier":
+    elif method == "fourier" and recipe.magnitude == "fine":
         steps = _steps(volume, recipe.keep, axes)
         low = scanner.receive_zero_filled(truncate_spectrum(volume, recipe.keep, axes), steps)
     else:

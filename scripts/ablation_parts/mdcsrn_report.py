@@ -219,14 +219,15 @@ def _setting(runs: Queue[Run, Scale], plan: dict[str, Any]) -> str:
         f"residual; critic of width {scale.critic_width} with group normalization. Data: {counted}; split by subject. "
         f"Each volume comes as {', '.join(f'`{recipe}`' for recipe in scale.recipes)}, simulated on the whole head "
         f"and then cut to the {scale.block} voxels in the middle of each axis, in training and in testing.",
-        f"One generator is trained by L1 for {scale.pretrain_steps:,} steps of {patches} patches of "
-        f"{scale.patch_size} voxels along each axis (Adam, from {scale.pretrain_rate:g} to {scale.generator_rate:g}, "
+        f"One generator is trained by squared error for {scale.pretrain_steps:,} steps of {patches} patches of "
+        f"{scale.patch_size} voxels along each axis (Muon, from {scale.pretrain_rate:g} to {scale.generator_rate:g}, "
         "the weights of the best validation PSNR). All arms start from it and update it "
         f"{scale.generator_updates:,} times more at {scale.generator_rate:g} (Adam, beta 0 and 0.9), and their last "
         f"weights are tested. Arms with a critic take {scale.critic_only_steps:,} steps of the critic alone and then "
         f"{scale.critic_steps} before each update of the generator, {steps - scale.generator_updates:,} in all at "
         f"{scale.critic_rate:g}: these are cost, counted below, and no updates of the generator. Seeds change the "
-        "order of patches and the start of the critic. No number was tuned for any arm.",
+        "order of patches and the start of the critic. Weights are clipped at 0.05, as 0.01 left that critic without a "
+        "gradient; no other number was tuned for an arm.",
         f"The score's weight in the generator's loss is {scale.adversarial_weight:g}: the gradient of the mean "
         "absolute error of N voxels has norm 1 / sqrt(N), that of a critic with gradient penalty about 1, so that the "
         "published 0.001 at 64 voxels along each axis is this at "

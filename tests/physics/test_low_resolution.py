@@ -11,10 +11,12 @@ import torch
 
 from recon_monai.physics import (
     LOW_RESOLUTION_RECIPES,
+    Grid,
     LowResolutionRecipe,
     gaussian_apodization,
     interpolate_axis,
     mixed_spectrum,
+    resample_to_grid,
     simulate_low_resolution,
     thick_slices,
     truncate_spectrum,
@@ -85,6 +87,23 @@ def test_truncated_volumes_may_be_interpolated_from_their_coarse_grid():
     assert errors[0] < 0.06 and errors[1] < 0.06
 
 
+def test_a_volume_stored_at_its_resolution_is_interpolated_from_coarse_magnitudes():
+    """What inference makes of a file with coarse voxels, not what a scanner makes of coarse k-space."""
+    recipe = dataclasses.replace(LOW_RESOLUTION_RECIPES["isotropic2"], keep=1 / 3, magnitude="coarse")
+    x = smooth(21, 27, 33)
+    truncated = truncate_spectrum(x, 1 / 3)
+    assert truncated.min() < -0.01
+    stored = truncated[:, 1::3, 1::3, 1::3].abs()
+    middles = np.diag([3.0, 3.0, 3.0, 1.0]) + np.pad([[1.0], [1.0], [1.0], [0.0]], ((0, 0), (3, 0)))
+    grids = Grid((7, 9, 11), middles), Grid((21, 27, 33), np.eye(4))
+    expected = resample_to_grid(stored, *grids, "fourier")
+    found = simulate_low_resolution(x, recipe, spacing=SPACING).volume
+    torch.testing.assert_close(found, expected)
+    zero_filled = simulate_low_resolution(x, dataclasses.replace(recipe, magnitude="fine"), spacing=SPACING).volume
+    assert zero_filled.min() >= 0 > found.min()
+    assert (zero_filled - found).abs().max() > 0.01
+
+
 @pytest.mark.parametrize(("name", "method"), [("isotropic2", "fourier"), ("thick4mm", "linear"), ("slide5", "fourier")])
 def test_noise_is_rician_of_the_level_asked_for(name, method):
     x = torch.full((1, 24, 24, 40), 10.0)
@@ -125,7 +144,9 @@ def test_recipes_from_settings():
     assert recipe == LowResolutionRecipe("truncate", keep=0.4, interpolations=("linear",))
     changed = LowResolutionRecipe.from_settings({"gap": 1.0}, LOW_RESOLUTION_RECIPES["thick4mm"])
     assert (changed.thickness, changed.gap) == (4.0, 1.0)
-    for settings in ({"keep": 0.5}, {"mode": "blur"}, {"mode": "truncate", "kep": 1}, {"mode": "truncate", "keep": 2.0},
+    for settings in ({"keep": 0.5}, {"mode": "blur"}, {"mode": "truncate", "kep": 1},
+                     {"mode": "truncate", "magnitude": "none"},
+                     {"mode": "gaussian", "sigma": 0.4, "magnitude": "coarse"}, {"mode": "truncate", "keep": 2.0},
                      {"mode": "thick_slices"}, {"mode": "gaussian"}, {"mode": "truncate", "interpolations": ["sinc"]},
                      {"mode": "mixed", "interpolations": ["linear"]}):  # fmt: skip
         with pytest.raises(ValueError, match=r"expected|is set by"):
