@@ -25,6 +25,7 @@ from recon_monai.engines.super_resolution_domain import (
     read_domain,
     super_resolution_domain,
     uncompared_contrast,
+    uncompared_resolution,
 )
 from recon_monai.engines.super_resolution_training import (
     check_recipes,
@@ -88,5 +89,6 @@ __all__ = [
     "super_resolution_domain",
     "training_domain",
     "uncompared_contrast",
+    "uncompared_resolution",
     "volume_domain",
 ]

@@ -24,6 +24,7 @@ from recon_monai.engines.super_resolution_domain import (
     differences_of_preparation,
     read_domain,
     uncompared_contrast,
+    uncompared_resolution,
 )
 from recon_monai.inferers import SeamlessInferer
 from recon_monai.physics import Grid, kspace_support, resample_to_grid
@@ -37,6 +38,10 @@ Inferer = Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]
 
 _ROUNDING = 1e-6
 _FULL = 0.9  # support above which a volume counts as having the resolution of its voxels
+_EDGE_KNOWN_TO = 0.05  # of Nyquist
+_JUDGED_FROM = 16  # samples along an axis; fewer show no interpolation
+_NEGATIVE = 0.02  # of the intensity scale; interpolation overshoots by less below zero
+_SIGNED = 1e-3  # share of voxels below that
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +82,7 @@ class SuperResolver:
         percentile: see ``ScaleToReferenced``. None takes that of the training's record, else 99.9.
         outside: what to do with volumes whose spacing, resolution or contrast was never trained: ``"refuse"`` or
             ``"warn"``.
-        amp: run the network in bfloat16.
+        amp: run the network in bfloat16; an inferer that does so by itself is left to it.
 
     Raises:
         ValueError: if a setting is unknown, or the record of the weights is damaged.
@@ -150,9 +155,10 @@ class SuperResolver:
             FileNotFoundError: if an input matches no file.
             ValueError: if settings are wrong or volumes could not be used; the message has a line for each.
         """
-        _one_of("target_spacing", target_spacing, "factor", factor)
+        sources = _sources(inputs, frame, series)
+        _one_of("target_spacing", target_spacing, "factor", factor, sources)
         done, problems = [], []
-        for source in _sources(inputs, frame, series):
+        for source in sources:
             try:
                 files = self._files(source, Path(output_dir), overwrite)
                 done.append(self._one(source, files, target_spacing, factor, contrast))
@@ -195,7 +201,9 @@ class SuperResolver:
         return image[0] * scale, output * scale, scale
 
     def _precision(self) -> Any:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.amp else contextlib.nullcontext()
+        if self.amp and not getattr(self.inferer, "amp", False):
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return contextlib.nullcontext()
 
     def _files(self, source: VolumeInput, folder: Path, overwrite: bool) -> tuple[Path, Path, Path]:
         files = tuple(folder / f"{source.name}{end}" for end in ("_sr.nii.gz", "_difference.nii.gz", ".json"))
@@ -223,9 +231,12 @@ class SuperResolver:
         except ValueError as error:
             raise ValueError(f"{source.place}: {error}") from error
         # first of all what refuses volumes that are no images: their spectrum would say nothing
-        self.scaling({"image": volume.values[None], "file": source.place})
+        scaled = self.scaling({"image": volume.values[None], "file": source.place})
         support = kspace_support(volume.values)
         warnings, outside = self._judge(volume, fine, support)
+        signed = _doubt_of_sign(volume.values, float(scaled["scale"]))
+        if signed is not None:
+            warnings.insert(0, signed)
         if outside and self.outside == "refuse":
             raise ValueError(
                 f"{source.place}: {'; '.join(outside)}. Choose another grid or other weights, or give --outside warn"
@@ -252,14 +263,7 @@ class SuperResolver:
 
     def _judge(self, volume: InputVolume, fine: Grid, support: Sequence[float]) -> tuple[list[str], list[str]]:
         """Warnings, and differences from the training."""
-        warnings = list(volume.notes)
-        resolution = [step / part for step, part in zip(volume.grid.spacing, support, strict=True)]
-        if min(support) < _FULL:
-            shown = " x ".join(f"{step:.3g}" for step in resolution)
-            warnings.append(
-                f"the volume was interpolated before: its k-space holds signal up to {_percent(support)} of the "
-                f"Nyquist frequency, so its resolution is about {shown} mm; the volume as it was measured is better"
-            )
+        warnings = [*volume.notes, *_doubts_of_support(volume.grid, support)]
         if self.domain is None:
             warnings.append("nothing says what the weights were trained on, so volumes unlike that go unnoticed")
             return warnings, []
@@ -272,9 +276,23 @@ class SuperResolver:
         uncompared = uncompared_contrast(self.domain, volume.contrast)
         if uncompared is not None:
             warnings.append(uncompared if volume.contrast else f"{uncompared}; name it by --contrast")
-        factor = [old / new for old, new in zip(resolution, fine.spacing, strict=True)]
-        outside = differences_from_training(self.domain, spacing=fine.spacing, factor=factor, contrast=volume.contrast)
-        return warnings, outside
+        resolution_unknown = uncompared_resolution(self.domain)
+        if resolution_unknown is not None:
+            warnings.append(resolution_unknown)
+        return warnings, self._differences(volume, fine, support)
+
+    def _differences(self, volume: InputVolume, fine: Grid, support: Sequence[float]) -> list[str]:
+        """From the training, by the found resolution or one that it cannot be told from."""
+        assert self.domain is not None
+        found = []
+        for moved in (0.0, _EDGE_KNOWN_TO, -_EDGE_KNOWN_TO):
+            resolution = _resolution(volume.grid, support, moved)
+            factor = [old / new for old, new in zip(resolution, fine.spacing, strict=True)]
+            found.append(
+                differences_from_training(self.domain, spacing=fine.spacing, factor=factor, contrast=volume.contrast)
+            )
+        # what is refused has to be outside wherever the edge lies
+        return min(found, key=len)
 
     def _record(
         self,
@@ -292,7 +310,8 @@ class SuperResolver:
             "input": {"name": name, "kind": source.kind, "contrast": volume.contrast, **_described(volume.grid)},
             "output": _described(fine),
             "factor": [old / new for old, new in zip(volume.grid.spacing, fine.spacing, strict=True)],
-            "kspace_support": list(support),
+            # null where it could not be judged
+            "kspace_support": [None if math.isnan(part) else part for part in support],
             "interpolation": self.interpolation,
             "intensity_scale": scale,
             "intensity_scale_by": self.scaling.scale,
@@ -301,7 +320,7 @@ class SuperResolver:
             "network": type(self.network).__name__,
             "weights": None if self.weights is None else _identity(self.weights),
             "trained_on": self.domain,
-            "bfloat16": self.amp,
+            "bfloat16": self.amp or bool(getattr(self.inferer, "amp", False)),
             "device": str(self.device),
             "warnings": list(warnings),
             "versions": {"recon-monai": __version__, **{name: version(name) for name in ("torch", "monai")}},
@@ -365,10 +384,13 @@ def output_grid(
     return fine
 
 
-def _one_of(name: str, value: Any, other: str, alternative: Any) -> None:
+def _one_of(name: str, value: Any, other: str, alternative: Any, sources: Sequence[VolumeInput] = ()) -> None:
     if (value is None) == (alternative is None):
+        more = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+        where = f"{sources[0].place}{more}: " if sources else ""
         raise ValueError(
-            f"give either --{name} or --{other}, for example --{name} 0.7 or --{other} 2; got {value} and {alternative}"
+            f"{where}give either --{name} or --{other}, for example --{name} 0.7 or --{other} 2; got {value} and "
+            f"{alternative}"
         )
 
 
@@ -395,5 +417,38 @@ def _settings(inferer: Any) -> dict[str, Any]:
     return found | {shown: getattr(inferer, name) for name, shown in names.items() if hasattr(inferer, name)}
 
 
-def _percent(support: Sequence[float]) -> str:
-    return " x ".join(f"{part:.0%}" for part in support)
+def _doubts_of_support(grid: Grid, support: Sequence[float]) -> list[str]:
+    """What the k-space of a volume says against its voxel size, or leaves open."""
+    found = []
+    if any(part < _FULL for part in support):
+        shown = " x ".join("unknown" if math.isnan(part) else f"{part:.0%}" for part in support)
+        resolution = " x ".join(f"{step:.3g}" for step in _resolution(grid, support))
+        found.append(
+            f"the volume was interpolated before: its k-space holds signal up to {shown} of the Nyquist frequency at "
+            f"most, so its resolution is at best about {resolution} mm; the volume as it was measured is better"
+        )
+    unknown = [n for n, part in enumerate(support) if math.isnan(part) and grid.shape[n] >= _JUDGED_FROM]
+    if unknown:
+        found.append(
+            f"whether the volume was interpolated before cannot be judged along axes {', '.join(map(str, unknown))}, "
+            "as most of it is exactly 0 (a mask) and too little signal lies in unbroken lines; look at the volume from "
+            "before the mask"
+        )
+    return found
+
+
+def _resolution(grid: Grid, support: Sequence[float], moved: float = 0.0) -> list[float]:
+    """Voxel sizes that hold what was found, in mm; where the edges that were found may be moved, as a fraction."""
+    parts = [min(1.0, part + moved) if part < _FULL else 1.0 if math.isnan(part) else part for part in support]
+    return [step / part for step, part in zip(grid.spacing, parts, strict=True)]
+
+
+def _doubt_of_sign(values: Tensor, scale: float) -> str | None:
+    """What speaks against a magnitude image; slight overshoots of an interpolation below zero do not."""
+    share = float((values < -_NEGATIVE * scale).to(torch.float32).mean())
+    if share <= _SIGNED:
+        return None
+    return (
+        f"{share:.1%} of the voxels are negative, down to {float(values.min()):.3g}, so that this is no magnitude "
+        "image as those of the training; take the magnitude image, or shift the values to begin at 0"
+    )

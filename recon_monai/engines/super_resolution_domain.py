@@ -16,10 +16,10 @@ __all__ = [
     "read_domain",
     "super_resolution_domain",
     "uncompared_contrast",
+    "uncompared_resolution",
 ]
 
 _TOLERANCE = 1.1  # ratio of sizes that no network notices
-_COARSE = 1.25  # factor from which an axis counts as coarser than the output
 _SHOWN = 6  # triples in a sentence
 
 
@@ -103,8 +103,8 @@ def differences_from_training(
     """How a volume differs from all that weights were trained on.
 
     Voxel sizes and factors are compared as sorted triples: each has to be, within 10 %, one that was trained or lie
-    between two of them. Factors are compared where the input is coarser, and with triples that are coarser along as
-    many axes.
+    between two of them. Factors are compared where the input is coarser by more than 10 %, and with triples that are
+    coarser along as many axes.
 
     Args:
         record: of `super_resolution_domain`; of records without ``voxels`` the range of sides is compared.
@@ -176,6 +176,20 @@ def uncompared_contrast(record: Mapping[str, Any], contrast: str | None) -> str 
     return None
 
 
+def uncompared_resolution(record: Mapping[str, Any]) -> str | None:
+    """Why the resolution of a volume cannot be compared with those that weights were trained on.
+
+    Args:
+        record: of `super_resolution_domain`.
+
+    Returns:
+        A sentence without a full stop; None if it can be compared.
+    """
+    if record["factors"]:
+        return None
+    return "nothing says how coarse the volumes of the training were, so resolutions cannot be compared"
+
+
 def _differences(
     record: Mapping[str, Any], spacing: Sequence[float], factor: Sequence[float], contrast: str | None
 ) -> Iterator[str]:
@@ -192,12 +206,15 @@ def _differences(
 
 
 def _differences_of_resolution(factors: Sequence[Sequence[float]], factor: Sequence[float]) -> Iterator[str]:
+    ordered = sorted(factor, reverse=True)
+    if any(_lies_between(ordered, triple, triple) for triple in factors):
+        return  # also where one counts a residual axis that the other does not
     most = max(max(triple) for triple in factors)
     coarse = _count(factor)
     alike = [triple[:coarse] for triple in factors if _count(triple) == coarse]
     if max(factor) > most * _TOLERANCE:
         yield f"an input {max(factor):.3g} times coarser than the output was never trained (trained: up to {most:g})"
-    elif alike and not _lies_among(sorted(factor, reverse=True)[:coarse], alike):
+    elif alike and not _lies_among(ordered[:coarse], alike):
         trained = [triple for triple in factors if _count(triple) == coarse]
         yield (
             f"an input {_by(factor)} times coarser than the output was never trained (trained along {coarse} axes: "
@@ -212,7 +229,7 @@ def _differences_of_resolution(factors: Sequence[Sequence[float]], factor: Seque
 
 
 def _count(factor: Sequence[float]) -> int:
-    return sum(one >= _COARSE for one in factor)
+    return sum(one > _TOLERANCE + 1e-9 for one in factor)
 
 
 def _lies_among(found: Sequence[float], trained: Sequence[Sequence[float]]) -> bool:

@@ -13,6 +13,7 @@ from recon_monai.engines.super_resolution_domain import (
     differences_of_preparation,
     read_domain,
     uncompared_contrast,
+    uncompared_resolution,
 )
 from recon_monai.handlers.volumes import Item, slices_of
 
@@ -78,6 +79,9 @@ class VolumeDomainCheck:
             self.domain, interpolation=self.interpolation, scale=self.scale, percentile=self.percentile
         ):
             logger.warning("%s: %s", self.weights, difference)
+        unknown = uncompared_resolution(self.domain)
+        if unknown is not None:
+            logger.warning("%s: %s", self.weights, unknown)
 
     def _compare(self, engine: Engine) -> None:
         if self.domain is None:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
+from monai.bundle import ConfigParser
 
 import recon_monai
 
@@ -54,6 +56,32 @@ def test_tensor_formats(bundle):
         assert len(entry["channel_def"]) == entry["num_channels"]
         # MONAI puts n = 1 when it verifies, and instance norm needs more than one value at the bottom of the U-Net
         assert all(size == 2 or re.fullmatch(r"32\*n", str(size)) for size in entry["spatial_shape"])
+
+
+def test_the_critic_has_the_format_that_is_stated():
+    """MONAI verifies the network's format alone."""
+    configs = BUNDLES / "mdcsrn_wgan_gp" / "configs"
+    stated = json.loads((configs / "metadata.json").read_text())["discriminator_data_format"]
+    parser = ConfigParser()
+    parser.read_config(configs / "train.json")
+    critic = parser.get_parsed_content("critic_def")
+    ((_, image),) = stated["inputs"].items()
+    ((_, score),) = stated["outputs"].items()
+    for multiple in (1, 2):
+        sides = [eval(str(side), {"n": multiple}) for side in image["spatial_shape"]]
+        given = torch.rand(2, image["num_channels"], *sides, dtype=getattr(torch, image["dtype"]))
+        with torch.inference_mode():
+            found = critic(given)
+        assert "shape (B,)" in score["channel_def"]["0"]
+        assert (score["num_channels"], score["spatial_shape"], found.shape) == (1, [], (2,))
+        assert found.dtype == getattr(torch, score["dtype"])
+
+
+def test_dicom_needs_what_reads_its_headers():
+    for name in NAMES:
+        metadata = json.loads((BUNDLES / name / "configs" / "metadata.json").read_text())
+        if "dicom" in metadata["data_type"]:
+            assert {"pydicom", "itk"} <= metadata["required_packages_version"].keys()
 
 
 def test_versions_are_those_of_the_constraints(bundle):

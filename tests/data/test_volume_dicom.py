@@ -65,6 +65,21 @@ def test_a_series_has_its_voxels_where_the_headers_say(tmp_path):
         assert float(found[0, column, row, slice_]) == stack()[slice_, row, column]
 
 
+def test_rounded_direction_cosines_do_not_change_the_voxel_size(tmp_path):
+    """Four decimals make a voxel of 1.5 mm one of 1.50004 mm, which no size of 1e-6 fits."""
+    folder = save_series(tmp_path / "scan", stack())
+    for path in folder.iterdir():
+        header = pydicom.dcmread(path)
+        header.ImageOrientationPatient = [round(float(value), 3) for value in header.ImageOrientationPatient]
+        header.save_as(path)
+    facts = volume_facts(folder)
+    np.testing.assert_allclose(facts.spacing[:2], (0.75, 1.5), rtol=1e-7)
+    header.ImageOrientationPatient = [0.5, 0, 0, 0, 1, 0]
+    header.save_as(path)
+    with pytest.raises(VolumeError, match=r"lengths 0\.5 and 1 \(ImageOrientationPatient\), expected 1"):
+        load_volume(path)
+
+
 @pytest.mark.slow
 def test_a_series_is_what_itk_reads(tmp_path):
     folder = save_series(tmp_path / "scan", stack())

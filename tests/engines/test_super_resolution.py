@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from pathlib import Path
@@ -241,6 +242,84 @@ def test_interpolated_volumes_are_reported_and_their_resolution_counts(tmp_path:
     assert "interpolated before" in made.warnings[0] and "1 x 1 x 3 mm" in made.warnings[0]
     with pytest.raises(ValueError, match=r"3\.75 times coarser"):
         resolver(weights=weights).run(path, tmp_path / "out2", target_spacing=[1, 1, 0.8])
+
+
+def masked(interpolated: bool) -> np.ndarray:
+    """A head with a mask around it, as skull stripping leaves it; brought to 1.5 times as many voxels, or not."""
+    rng = np.random.default_rng(0)
+    data = ndimage.gaussian_filter(rng.random((48, 48, 48)), 0.6) * 500
+    if interpolated:
+        data = ndimage.zoom(data, 1.5, order=3, grid_mode=True, mode="reflect")
+    place = np.stack(np.meshgrid(*[np.linspace(-1, 1, size) for size in data.shape], indexing="ij"))
+    return np.where((place**2).sum(0) < 0.8, data, 0).astype(np.float32)
+
+
+def test_an_interpolation_is_found_under_a_mask(tmp_path: Path) -> None:
+    path = save(tmp_path / "a_T1w.nii.gz", masked(True), np.eye(4))
+    (made,) = resolver(inferer=SeamlessInferer(96)).run(path, tmp_path / "out", factor=1)
+    assert json.loads(made.record.read_text())["kspace_support"] == pytest.approx([2 / 3] * 3, abs=0.03)
+    assert "up to 67% x 67% x 67% of the Nyquist frequency at most" in made.warnings[0]
+    assert "at best about 1.5 x 1.5 x 1.5 mm" in made.warnings[0]
+
+
+def test_what_cannot_be_judged_is_said_in_log_and_record(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    data = masked(False)
+    data[np.random.default_rng(1).random(data.shape) < 0.3] = 0  # no unbroken line is left
+    path = save(tmp_path / "a_T1w.nii.gz", data, np.eye(4))
+    with caplog.at_level(logging.WARNING, "recon_monai"):
+        (made,) = resolver(inferer=SeamlessInferer(48)).run(path, tmp_path / "out", factor=1)
+    record = json.loads(made.record.read_text())
+    assert record["kspace_support"] == [None] * 3
+    (words,) = [text for text in record["warnings"] if "interpolated" in text]
+    assert "cannot be judged along axes 0, 1, 2" in words and words in caplog.text
+
+
+def test_an_uncertain_edge_alone_refuses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    described = super_resolution_domain(spacings=[(1, 1, 1)], factors=[(2, 2, 2)], contrasts=["T1"])
+    (tmp_path / "model.json").write_text(json.dumps(described))
+    path = save(tmp_path / "a_T1w.nii.gz", brain(), affine_of(np.eye(3), (1.5, 1.5, 1.5)))
+    for support, refused in ((0.66, False), (0.72, False), (0.5, True)):
+        monkeypatch.setattr("recon_monai.engines.super_resolution.kspace_support", lambda _, part=support: (part,) * 3)
+        made = resolver(weights=tmp_path / "model.pt")
+        if refused:
+            with pytest.raises(ValueError, match="an input 3 times coarser"):
+                made.run(path, tmp_path / "out", target_spacing=1, overwrite=True)
+        else:
+            made.run(path, tmp_path / "out", target_spacing=1, overwrite=True)
+
+
+def test_resolutions_that_cannot_be_compared_are_said(tmp_path: Path) -> None:
+    described = super_resolution_domain(spacings=[(1, 1, 1)], factors=[], contrasts=["T1"])
+    (tmp_path / "model.json").write_text(json.dumps(described))
+    path = save(tmp_path / "a_T1w.nii.gz", brain())
+    (made,) = resolver(weights=tmp_path / "model.pt").run(path, tmp_path / "out", target_spacing=1)
+    assert any("resolutions cannot be compared" in text for text in made.warnings)
+
+
+def test_a_signed_volume_is_said_to_be_no_magnitude_image(tmp_path: Path) -> None:
+    data = brain()
+    path = save(tmp_path / "a_T1w.nii.gz", data / data.max() * 100 - 50)
+    (made,) = resolver().run(path, tmp_path / "out", factor=1)
+    assert "of the voxels are negative, down to" in made.warnings[0] and "magnitude" in made.warnings[0]
+    overshoot = data - data.min() - 0.01 * data.max()
+    (made,) = resolver().run(save(tmp_path / "b_T1w.nii.gz", overshoot), tmp_path / "out", factor=1)
+    assert not any("negative" in text for text in made.warnings)
+
+
+def test_a_missing_grid_names_the_file(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(tmp_path / "in" / f"{name}.nii.gz", brain())
+    with pytest.raises(ValueError, match=r"a\.nii\.gz and 1 more: give either --target_spacing"):
+        resolver().run(tmp_path / "in", tmp_path / "out")
+
+
+def test_bfloat16_of_an_inferer_is_not_set_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, inferer = save(tmp_path / "a.nii.gz", brain()), MarginTrimInferer(12, amp=True)
+    made = resolver(nn.Conv3d(1, 1, 1), inferer=inferer, amp=True)
+    assert isinstance(made._precision(), contextlib.nullcontext)
+    assert isinstance(resolver(amp=True)._precision(), torch.autocast)
+    (one,) = made.run(path, tmp_path / "out", factor=1)
+    assert json.loads(one.record.read_text())["bfloat16"] is True
 
 
 def test_volumes_that_are_no_images_are_refused(tmp_path: Path) -> None:

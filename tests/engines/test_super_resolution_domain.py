@@ -14,6 +14,7 @@ from recon_monai.engines import (
     read_domain,
     super_resolution_domain,
     uncompared_contrast,
+    uncompared_resolution,
 )
 from recon_monai.transforms import SimulateLowResolutiond
 
@@ -34,7 +35,7 @@ def differences(record: dict[str, Any], **changes: Any) -> list[str]:
 
 @pytest.mark.parametrize(
     "factor",
-    [(2, 2, 1), (2, 2, 2), (1.9, 2.1, 1.05), (3, 1, 1), (4.5, 1, 1), (6.5, 1.2, 1), (2.8, 1, 1), (NAN, NAN, NAN)],
+    [(2, 2, 1), (2, 2, 2), (1.9, 2.1, 1.05), (3, 1, 1), (4.5, 1, 1), (6.5, 1.08, 1), (2.8, 1, 1), (NAN, NAN, NAN)],
 )
 def test_what_was_trained_or_lies_between_is_no_difference(mixture: dict[str, Any], factor: tuple[float, ...]) -> None:
     for turned in itertools.permutations(factor):
@@ -51,6 +52,9 @@ def test_what_was_trained_or_lies_between_is_no_difference(mixture: dict[str, An
         ((1.3, 1.3, 1.3), "an input 1.3 x 1.3 x 1.3 times coarser"),
         ((1.5, 1, 1), "(trained along 1 axes: 3 x 1 x 1, 4 x 1 x 1, 5 x 1 x 1, 6 x 1 x 1)"),
         ((1, 1, 1), "coarser along 0 axes"),
+        ((4, 1.24, 1.24), "(trained along 3 axes: 2 x 2 x 2)"),
+        ((2, 2, 1.24), "an input 2 x 2 x 1.24 times coarser"),
+        ((6, 1.2, 1), "(trained along 2 axes: 2 x 2 x 1)"),
         ((7, 1, 1), "an input 7 times coarser than the output was never trained (trained: up to 6)"),
     ],
 )
@@ -59,6 +63,21 @@ def test_other_resolutions_are_differences(mixture: dict[str, Any], factor: tupl
         (found,) = differences(mixture, factor=turned)
         assert "was never trained" in found
     assert words in differences(mixture, factor=factor)[0]
+
+
+def test_what_is_near_one_triple_needs_not_as_many_coarse_axes() -> None:
+    record = super_resolution_domain(spacings=[(1, 1, 1)], factors=[(4, 1.15, 1)], contrasts=["T1"])
+    assert differences(record, factor=(4, 1.06, 1)) == []
+    assert len(differences(record, factor=(4, 1.03, 1))) == 1
+
+
+def test_resolutions_that_cannot_be_compared_are_said() -> None:
+    """Weights of pairs of unknown factor compare no resolution, which must not pass for trained."""
+    record = super_resolution_domain(spacings=[(1, 1, 1)], factors=[(NAN, NAN, NAN)], contrasts=["T1"])
+    assert differences(record, factor=(6, 6, 6)) == []
+    assert "resolutions cannot be compared" in str(uncompared_resolution(record))
+    known = super_resolution_domain(spacings=[(1, 1, 1)], factors=[(2, 2, 1)], contrasts=["T1"])
+    assert uncompared_resolution(known) is None
 
 
 def test_between_is_on_the_line_and_no_box() -> None:

@@ -126,6 +126,12 @@ def documented() -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("workflow", ["evaluate", "inference"])
+def test_bfloat16_goes_with_trimmed_margins(workflow: str) -> None:
+    configs = ROOT / "bundles" / "mdcsrn_wgan_gp" / "configs"
+    assert unused_options([configs / f"{workflow}.json", configs / "margin_trim.json"], {"amp": True}) == []
+
+
 def test_every_command_of_the_documents_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(CONFIGS.parent)  # so that configs/... is found too
     commands = documented()

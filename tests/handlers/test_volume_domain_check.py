@@ -81,6 +81,13 @@ def test_each_difference_is_said_once_a_run(weights, make, evaluate, caplog, cha
         assert warnings(evaluate, caplog, check, item, {**item, "file": "again.nii"}) == expected
 
 
+def test_a_record_without_factors_is_said_once(weights, make, evaluate, caplog):
+    record = json.loads((weights.parent / "model.json").read_text())
+    (weights.parent / "model.json").write_text(json.dumps({**record, "factors": []}))
+    (message,) = warnings(evaluate, caplog, VolumeDomainCheck(weights), make(factor=(6, 6, 6)), make())
+    assert "resolutions cannot be compared" in message
+
+
 def test_another_interpolation_is_said(weights, make, evaluate, caplog):
     (message,) = warnings(evaluate, caplog, VolumeDomainCheck(weights, "cubic"), make())
     assert message == (

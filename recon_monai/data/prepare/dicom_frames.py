@@ -284,12 +284,24 @@ def _frame(path: Path, index: int, shape: tuple[int, int], parts: list[Any]) -> 
         index,
         shape,
         np.array(_numbers(parts, "ImagePositionPatient", 3)),
-        np.array(_numbers(parts, "ImageOrientationPatient", 6)).reshape(2, 3),
+        _directions(_numbers(parts, "ImageOrientationPatient", 6)),
         (row, column, float(_value(parts, "SpacingBetweenSlices", default=None) or thickness)),
         (float(_value(parts, "RescaleSlope", default=1)), float(_value(parts, "RescaleIntercept", default=0))),
         echo_time,
         (0.0 if np.isnan(echo_time) else echo_time, *order, index),
     )
+
+
+def _directions(cosines: list[float]) -> NDArray[np.float64]:
+    """Of rows and columns, of length 1: cosines that were rounded in a header would change the voxel size."""
+    directions = np.array(cosines).reshape(2, 3)
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    if not np.allclose(lengths, 1, atol=0.01):
+        raise _HeaderError(
+            f"has directions of the lengths {lengths[0, 0]:.3g} and {lengths[1, 0]:.3g} (ImageOrientationPatient), "
+            "expected 1; leave it out"
+        )
+    return directions / lengths
 
 
 _REQUIRED = object()
