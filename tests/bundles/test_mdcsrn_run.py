@@ -52,7 +52,7 @@ def test_evaluation_measures_each_recipe_and_the_interpolations(trained_mdcsrn, 
     methods = ["trilinear", "cubic", "sinc", "super-resolution"]
     assert {(row["recipe"], row["method"]) for row in rows} == {(r, m) for r in RECIPES for m in methods}
     item = VolumeDataset(tiny_volumes, "test", ScaleToReferenced("target"), cache=False)[0]
-    made = SimulateLowResolutiond(recipes=["isotropic2"], interpolation="fourier")(item)
+    made = SimulateLowResolutiond(recipes={"isotropic2": {"magnitude": "coarse"}}, interpolation="fourier")(item)
     target = item["target"].as_tensor()[0]
     found = {row["method"]: row for row in rows if row["recipe"] == "isotropic2"}
     with torch.no_grad():

@@ -62,7 +62,7 @@ def test_a_strategy_trains_evaluates_and_super_resolves(checkout, tiny_volumes, 
         rows = [row for row in csv.DictReader(file) if row["recipe"] == "isotropic2"]
     found = {row["method"]: row for row in rows}
     item = VolumeDataset(tiny_volumes, "test", ScaleToReferenced("target"), cache=False)[0]
-    made = SimulateLowResolutiond(recipes=["isotropic2"], interpolation="fourier")(item)
+    made = SimulateLowResolutiond(recipes={"isotropic2": {"magnitude": "coarse"}}, interpolation="fourier")(item)
     with torch.no_grad():
         padded = torch.nn.functional.pad(made["image"].as_tensor()[None], [5, 5, 3, 3, 4, 4], mode="replicate")
         predicted = network(padded)[0, 0, 4:-4, 3:-3, 5:-5]
