@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,7 @@ class VolumeProblem:
 
     name: str
     title: str
-    item: Mapping[str, Any]
+    item: Mapping[Hashable, Any]
 
     @property
     def key(self) -> str:
@@ -122,7 +122,7 @@ class VolumeBench:
         """
         if name in BASELINES:
             baseline = InterpolationBaselinesd(methods=[name])
-            return lambda: as_slices(baseline(dict(problem.item))[name]), "", name
+            return lambda: as_slices(baseline(problem.item)[name]), "", name
         trained = self.network(name)
         parameters = sum(parameter.numel() for parameter in trained.network.parameters())
 
