@@ -10,6 +10,7 @@ from typing import Any
 from recon_monai.data import atomic_path, read_split
 from recon_monai.evaluation.gallery.problems import central_slices
 from recon_monai.evaluation.gallery.settings import GallerySettings
+from recon_monai.evaluation.gallery.store import result_key
 from recon_monai.evaluation.gallery.tuned import tuned_settings
 from recon_monai.evaluation.gallery.workshop import Trained, Workshop
 from recon_monai.evaluation.tuning import tune_settings
@@ -17,8 +18,8 @@ from recon_monai.solvers import PlugAndPlay
 
 __all__ = ["Bench"]
 
-_STRENGTHS = (0.1, 0.25, 0.5, 1.0)
-_ITERATIONS = (10, 30)
+_STRENGTHS = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+_ITERATIONS = (10, 30, 60)
 
 _logger = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ class Bench:
         trained = self.workshop.denoiser()
         path = self.output / "tuning" / "plug_and_play.json"
         kept = json.loads(path.read_text()) if path.is_file() else {}
-        if kept.get("key") != trained.key:
+        key = result_key(trained.key, repr((_STRENGTHS, _ITERATIONS)))
+        if kept.get("key") != key:
             methods = {
                 strength: PlugAndPlay(trained.network, weight=strength, time_limit=None) for strength in _STRENGTHS
             }
@@ -62,7 +64,7 @@ class Bench:
             found = tune_settings(methods, slices, _ITERATIONS, ["calibration"])
             best = {"weight": found.best.weight, "iterations": found.best.iterations}
             table = [setting._asdict() for setting in found.table]
-            kept = {"key": trained.key, "best": best, "slices": found.num_slices, "table": table}
+            kept = {"key": key, "best": best, "slices": found.num_slices, "table": table}
             with atomic_path(path) as temporary:
                 temporary.write_text(json.dumps(kept, indent=2) + "\n")
             _logger.info("plug-and-play: strength %g, %d iterations by validation", *best.values())

@@ -264,7 +264,9 @@ IMAGE_METHODS: Mapping[str, ImageMethod] = MappingProxyType(
             _solver(lambda a, y, w: dictionary(a, y, w, iterations=3).image),
             (0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
         ),
-        "plug_and_play": ImageMethod("plug-and-play", _denoised, (0.1, 0.25, 0.5, 1.0), "strength", slow=True),
+        "plug_and_play": ImageMethod(
+            "plug-and-play", _denoised, (0.02, 0.05, 0.1, 0.25, 0.5, 1.0), "strength", slow=True
+        ),
         "deep_image_prior": ImageMethod("deep image prior", _prior, slow=True),
         "manifold": ImageMethod("manifold search", _manifold, slow=True),
     }

@@ -200,10 +200,10 @@ class _Gallery:
         image = self.store.image(result)
         shown = _turned(_middle(image)) if len(image) > 1 else image[0]
         caption = f"SSIM {result.ssim:.3f}, {result.psnr:.1f} dB"
-        parts = [self._limit] if self._limit in result.note else []
+        parts = [f"sample ({self.bench.settings.time_limit:g} s)"] if self._limit in result.note else []
         if "trained" in result.note:
             parts.append("shipped weights" if "shipped" in result.note else _steps(result.note))
-        return Tile(result.method, result.label, caption, "; ".join(parts), shown)
+        return Tile(result.method, result.label, caption, ", ".join(parts), shown)
 
     def _write(self) -> None:
         write_report(self.output, self.sections, _remarks(self.bench.settings))
@@ -223,8 +223,8 @@ def _remarks(settings: GallerySettings) -> list[str]:
 
 
 def _steps(note: str) -> str:
-    """The ``trained N steps here`` of a note."""
-    return next(part[part.index("trained") :] for part in note.replace(",", ";").split(";") if "trained" in part)
+    """The ``trained N steps`` of a note."""
+    return " ".join(note[note.index("trained") :].split()[:3])
 
 
 def _middle(volume: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -12,10 +12,10 @@ __all__ = ["GallerySettings"]
 
 _STEPS = {
     "image_unet": 600,
-    "unrolled": 250,
-    "kspace_network": 400,
-    "denoiser": 600,
-    "generator": 800,
+    "unrolled": 450,
+    "kspace_network": 800,
+    "denoiser": 1500,
+    "generator": 1500,
     "super_resolution": 150,
 }
 
