@@ -115,6 +115,7 @@ def save_panels(
         drawn = panel(
             images,
             error_of=tile.label,
+            title=f"{tile.label}: {tile.mark}" if tile.mark else tile.label,
             captions={tile.label: tile.caption},
             error_scale=ERROR_SCALE,
             minimum_size=200 if max(target.shape) < 200 else 1,

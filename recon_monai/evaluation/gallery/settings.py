@@ -16,7 +16,7 @@ _STEPS = {
     "kspace_network": 800,
     "denoiser": 1500,
     "generator": 1500,
-    "super_resolution": 150,
+    "super_resolution": 1000,
 }
 
 

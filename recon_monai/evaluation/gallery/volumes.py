@@ -58,11 +58,11 @@ STRATEGIES: Mapping[str, tuple[str, str, dict[str, Any]]] = MappingProxyType(
     {
         "mdcsrn": (
             "MDCSRN",
-            "mDCSRN (pre-upsampling)",
+            "mDCSRN",
             {"blocks": 2, "units": 2, "growth": 8, "first_channels": 16, "residual": True},
         ),
         "residual_unet": ("ResidualUNetSR", "residual U-Net", {"channels": [8, 16, 32, 48]}),
-        "pixel_shuffle": ("PixelShuffleSR", "pixel shuffle (post-upsampling)", {"channels": 16, "blocks": 3}),
+        "pixel_shuffle": ("PixelShuffleSR", "pixel shuffle", {"channels": 16, "blocks": 3}),
         "progressive": ("ProgressiveSR", "progressive", {"stages": 2, "channels": 12, "blocks": 1}),
         "back_projection": ("BackProjectionSR", "back-projection", {"channels": 6, "iterations": 2}),
     }
