@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from recon_monai.cli import main
 from recon_monai.data import FastMRISliceDataset, read_split
 from recon_monai.evaluation.gallery import (
     ALL_METHODS,
@@ -34,7 +36,7 @@ from recon_monai.evaluation.gallery.report import Section
 from recon_monai.evaluation.gallery.store import Result
 from recon_monai.physics import ifft2c, rss
 
-FAST = ["zero_filled", "adjoint", "tikhonov"]
+REAL_DATA = os.environ.get("RECON_MONAI_REAL_DATA", "")
 
 
 def results(sections: list[Section]) -> dict[tuple[str, str], Result]:
@@ -65,8 +67,8 @@ def test_the_whole_family(heads: str, volumes: str, raw: Path, tiny: GallerySett
     text = (output / "gallery.md").read_text()
     assert text.count("### ") == len(sections)
     assert "Slow methods (plug-and-play, deep image prior, manifold search) ran on the sample" in text
-    rows = list(csv.DictReader((output / "gallery.csv").open()))
-    assert len(rows) == len(found)
+    with (output / "gallery.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(found)
 
 
 def test_a_second_run_computes_only_what_is_missing(
@@ -151,6 +153,22 @@ def test_measured_and_simulated_have_tables_of_their_own(
     simulated, measured = text.index("## Simulated k-space"), text.index("## Measured k-space")
     assert simulated < text.index("### Brain-01_AXFLAIR.h5") < text.index("### Brain-02_AXT2.h5") < measured
     assert measured < text.index("### Measured.h5")
+
+
+@pytest.mark.skipif(not REAL_DATA or not Path(REAL_DATA).is_dir(), reason="RECON_MONAI_REAL_DATA is not set")
+def test_raw_kspace_of_a_scanner(heads: str, tiny: GallerySettings, tmp_path: Path) -> None:
+    raw = Path(REAL_DATA) / "brain16_gre_pulseq" / "ksp_2ch_bodycoil.npy"
+    words = ["--output", str(tmp_path / "raw"), "--anatomy", "brain", "--axes", "coil,phase,readout", "--split", "test"]
+    main(["prepare", str(raw), *words])
+    chosen = ["zero_filled", "tikhonov_gradient", "weighted_dircn"]
+    options = {"dataset_dir": tmp_path / "raw", "anatomy": "brain", "methods": chosen, "settings": tiny}
+    sections = make_gallery(tmp_path / "out", heads, **options)
+    assert [section.group for section in sections].count("measured") == 1
+    measured = {
+        result.method: result for section in sections if section.group == "measured" for result in section.results
+    }
+    assert measured["weighted_dircn"].nmse < measured["zero_filled"].nmse
+    assert set(measured) == set(chosen)
 
 
 def test_the_built_in_slice_is_held_out(heads: str, tiny: GallerySettings) -> None:

@@ -30,11 +30,12 @@ def test_figures_are_there_and_small() -> None:
     folder = DOCS / "from_least_squares"
     assert {DOCS / figure for figure in figures} == set(folder.glob("*.png"))
     assert max(path.stat().st_size for path in folder.glob("*.png")) < LARGEST
-    assert set(METHODS) - {path.stem for path in folder.glob("*.png")} == {"cg_sense"}  # the image of tikhonov
+    assert set(METHODS) <= {path.stem for path in folder.glob("*.png")}
 
 
 def test_the_table_holds_every_method() -> None:
-    rows = list(csv.DictReader((DOCS / "from_least_squares" / "gallery.csv").open(encoding="utf-8")))
+    with (DOCS / "from_least_squares" / "gallery.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
     assert {row["method"] for row in rows if row["problem"] == "built_in_slice"} == set(METHODS)
     assert {row["method"] for row in rows if row["problem"] == "denoising"} == set(IMAGE_METHODS)
     for row in rows:
