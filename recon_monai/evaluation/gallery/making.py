@@ -206,17 +206,18 @@ class _Gallery:
         return Tile(result.method, result.label, caption, ", ".join(parts), shown)
 
     def _write(self) -> None:
-        write_report(self.output, self.sections, _remarks(self.bench.settings))
+        write_report(self.output, self.sections, _remarks(self.bench.settings, self.bench.tuning))
 
 
-def _remarks(settings: GallerySettings) -> list[str]:
+def _remarks(settings: GallerySettings, tuning: str | Path | None) -> list[str]:
+    where = "" if tuning is None else f" (classical methods of k-space: as tuned in {tuning})"
     return [
         f"One slice or volume for each table: nothing is averaged. K-space is undersampled {settings.acceleration}x "
         f"({settings.mask}, {settings.center_fraction:.0%} of the lines in the middle). SSIM and PSNR take the maximum "
         "of the slice or volume as data range. Seconds are those of the reconstruction on this machine, coil maps "
         "included, trainings not.",
-        "Weights of regularizers and numbers of iterations were chosen on validation files of the built-in set, for "
-        "raw data as well, never on what is shown. Networks `trained N steps here` had that small training on the "
+        "Weights of regularizers and numbers of iterations were chosen on validation files of the built-in set"
+        f"{where}, for raw data as well, never on what is shown. Networks `trained N steps here` had that small training on the "
         "training part of the built-in set and say little about what their architecture can do; shipped weights were "
         "trained on other data. A `sample` stands for what is too slow for every file.",
     ]
