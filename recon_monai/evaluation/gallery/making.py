@@ -217,9 +217,9 @@ def _remarks(settings: GallerySettings, tuning: str | Path | None) -> list[str]:
         "of the slice or volume as data range. Seconds are those of the reconstruction on this machine, coil maps "
         "included, trainings not.",
         "Weights of regularizers and numbers of iterations were chosen on validation files of the built-in set"
-        f"{where}, for raw data as well, never on what is shown. Networks `trained N steps here` had that small training on the "
-        "training part of the built-in set and say little about what their architecture can do; shipped weights were "
-        "trained on other data. A `sample` stands for what is too slow for every file.",
+        f"{where}, for raw data as well, never on what is shown. Networks `trained N steps here` had that small "
+        "training on the training part of the built-in set and say little about what their architecture can do; "
+        "shipped weights were trained on other data. A `sample` stands for what is too slow for every file.",
     ]
 
 
