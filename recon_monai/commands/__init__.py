@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recon_monai.commands.check import check
+from recon_monai.commands.gallery import gallery
 from recon_monai.commands.import_weights import import_dircn, import_fastmri, import_mdcsrn
 from recon_monai.commands.prepare import prepare
 from recon_monai.commands.release import release
@@ -12,6 +13,7 @@ from recon_monai.commands.tune_baseline import tune, tune_cg_sense, tune_l1_wave
 __all__ = [
     "COMMANDS",
     "check",
+    "gallery",
     "import_dircn",
     "import_fastmri",
     "import_mdcsrn",
@@ -25,6 +27,7 @@ __all__ = [
 
 COMMANDS = {
     "check": check,
+    "gallery": gallery,
     "import_weights": {"dircn": import_dircn, "fastmri": import_fastmri, "mdcsrn": import_mdcsrn},
     "prepare": prepare,
     "release": release,
