@@ -5,8 +5,10 @@ Everything here works in a single process too, where it does nothing, so that ca
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import time
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -28,6 +30,8 @@ __all__ = [
 ]
 
 ItemT = TypeVar("ItemT")
+
+LAST_EXCHANGE_SECONDS = 0.2  # a thread that waits for Python's lock gets it within milliseconds, on a busy machine tens
 
 logger = logging.getLogger(__name__)
 
@@ -85,9 +89,18 @@ def start() -> torch.device:
 
 
 def stop() -> None:
-    """Leave the run's processes."""
-    if _running():
-        dist.destroy_process_group()
+    """Leave the run's processes, together: every process has to call it.
+
+    A thread of the gloo backend needs Python's lock to let go of the tensor of its last exchange. If it asks for the
+    lock while the interpreter shuts down, the process aborts ("terminate called without an active exception") after all
+    work is done. Therefore the threads get time for it, and those of a group that nothing holds any more are ended.
+    """
+    if not _running():
+        return
+    dist.barrier()
+    dist.destroy_process_group()
+    gc.collect()
+    time.sleep(LAST_EXCHANGE_SECONDS)
 
 
 def wait() -> None:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
 
 from recon_monai import distributed
+
+TASKS = Path("/proc/self/task")
+
+
+def gloo_threads() -> list[str]:
+    names = [(task / "comm").read_text().strip() for task in TASKS.iterdir()]
+    return [name for name in names if "gloo" in name]
 
 
 def test_one_process_is_the_main_one_and_keeps_what_it_has(monkeypatch):
@@ -20,3 +30,15 @@ def test_one_process_is_the_main_one_and_keeps_what_it_has(monkeypatch):
     assert distributed.agree("name") == "name"
     distributed.wait()
     distributed.stop()
+
+
+@pytest.mark.skipif(not TASKS.is_dir(), reason="lists threads by /proc")
+def test_stop_ends_the_threads_of_a_group_that_only_a_cycle_holds(tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    network = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2))
+    network.itself = [network]
+    assert gloo_threads()
+    del network
+    distributed.stop()
+    assert not torch.distributed.is_initialized()
+    assert not gloo_threads()
