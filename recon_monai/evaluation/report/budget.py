@@ -27,16 +27,14 @@ def slices_that_fit(paths: Sequence[Path], methods: Sequence[str], *, lossless: 
     Returns:
         At most so many slices of each file.
     """
-    counts, sizes = [], []
+    files = []
     for path in paths:
         try:
-            counts.append(slice_count(path))
-            sizes.append(len(json.dumps(encode_case(path, methods, 1, Encoder(lossless)))))
+            size = len(json.dumps(encode_case(path, methods, 1, Encoder(lossless))))
+            files.append((size, slice_count(path)))
         except ReportError:
             continue  # said on the page, where the same error comes up again
-    wanted = max(counts, default=1)
-    while (
-        wanted > 1 and sum(size * min(count, wanted) for size, count in zip(sizes, counts, strict=True)) > SIZE_BUDGET
-    ):
+    wanted = max((count for _, count in files), default=1)
+    while wanted > 1 and sum(size * min(count, wanted) for size, count in files) > SIZE_BUDGET:
         wanted -= 1
     return wanted

@@ -51,8 +51,8 @@ def write_report(
     Args:
         folder: that `recon-monai compare` wrote.
         output: HTML file; None writes ``report.html`` into the folder. An older one is replaced.
-        max_slices: show at most so many slices of each file, evenly spaced; None takes as many as keep the images within
-            ``SIZE_BUDGET``, which is made for mail.
+        max_slices: show at most so many slices of each file, evenly spaced; None takes as many as keep the images
+            within ``SIZE_BUDGET``, which is made for mail.
         lossless: compress images without loss, in files about three times as large.
 
     Returns:
