@@ -133,7 +133,7 @@ def test_slices_by_slider_and_keys(page, keys):
     middle = pixels(page, "#image")
     slider.send_keys(keys("ARROW_RIGHT"))
     shows(page, slice="2")
-    assert find(page, "#slice-number").text == "7 (of 3)" and pixels(page, "#image") != middle
+    assert find(page, "#slice-number").text == "7 (3 of 3)" and pixels(page, "#image") != middle
     press(page, keys("ARROW_LEFT"))
     shows(page, slice="1")
     assert pixels(page, "#image") == middle

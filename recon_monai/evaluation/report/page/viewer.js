@@ -120,7 +120,8 @@ function showControls(images) {
   slider.disabled = images.slices.length < 2;
   const number = `${images.slices[state.slice] + 1}`;
   slider.setAttribute("aria-valuetext", `slice ${number}`);
-  byId("slice-number").textContent = images.slices.length === images.of ? `${number} (of ${images.of})` : `${number} (${images.slices.length} of ${images.of} shown)`;
+  const rest = images.slices.length === images.of ? "" : `, ${images.of} in the comparison`;
+  byId("slice-number").textContent = `${number} (${state.slice + 1} of ${images.slices.length}${rest})`;
   byId("gain").textContent = `amplify ${2 ** state.gain}×`;
   byId("weaker").disabled = state.gain <= GAIN_RANGE[0];
   byId("stronger").disabled = state.gain >= GAIN_RANGE[1];
