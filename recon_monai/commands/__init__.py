@@ -8,6 +8,7 @@ from recon_monai.commands.import_weights import import_dircn, import_fastmri, im
 from recon_monai.commands.prepare import prepare
 from recon_monai.commands.release import release
 from recon_monai.commands.repack import repack
+from recon_monai.commands.report import report
 from recon_monai.commands.tune_baseline import tune, tune_cg_sense, tune_l1_wavelet
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "prepare",
     "release",
     "repack",
+    "report",
     "tune",
     "tune_cg_sense",
     "tune_l1_wavelet",
@@ -32,6 +34,7 @@ COMMANDS = {
     "prepare": prepare,
     "release": release,
     "repack": repack,
+    "report": report,
     "tune": tune,
     "tune_cg_sense": tune_cg_sense,
     "tune_l1_wavelet": tune_l1_wavelet,
