@@ -22,8 +22,8 @@ HoleTreatment = Literal["keep", "fill"]
 SEGMENTATION_CONVENTION = (
     "one structure; surfaces are voxels of a mask with a face on the outside (the border of the image counts as "
     "outside, holes have surfaces too); Hausdorff 95 = the larger of both directions' 95th percentiles; average "
-    "surface distance over the voxels of both surfaces together; both masks empty = full agreement, one empty = no agreement, "
-    "at the distance of the diagonal of the field of view; NaN for other ratios 0/0"
+    "surface distance over the voxels of both surfaces together; both masks empty = full agreement, one empty = no "
+    "agreement, at the distance of the diagonal of the field of view; NaN for other ratios 0/0"
 )
 
 _SMALL = 0.8  # Dice below which one layer of voxels decides
