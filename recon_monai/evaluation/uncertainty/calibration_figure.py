@@ -42,11 +42,10 @@ def calibration_figure(calibrations: Mapping[str, Calibration], path: str | Path
     end = 1.05 * largest or 1.0
     axes.plot([0, end], [0, end], color="0.5", linestyle="--", linewidth=1, label="calibrated: error = spread")
     axes.set(xlim=(0, end), ylim=(0, end), aspect="equal")
-    axes.set_xlabel("predicted spread (RMS of the bin)")
+    axes.set_xlabel("predicted spread (RMS of the bin)\n(research use only, not for diagnosis)")
     axes.set_ylabel("true error (RMS of the bin)")
     axes.set_title("Below the line: spread too large. Above: too small.", fontsize=9)
     axes.legend(fontsize=7, loc="best")
-    figure.text(0.99, 0.005, "research use only, not for diagnosis", ha="right", va="bottom", fontsize=6, color="0.4")
     if path is not None:
         figure.savefig(path, dpi=120)
     return figure

@@ -20,7 +20,7 @@ from recon_monai.physics import noise_covariance
 
 __all__ = ["NoiseEstimate", "estimate_noise", "measured_samples"]
 
-_SHARE = 0.1
+_SHARE = 0.02
 _PER_COIL = 20  # samples; the standard error of a variance is then a fifth of it
 _SIGNIFICANT = 4.0  # standard errors
 _NOTABLE = 1.15
@@ -108,7 +108,7 @@ def estimate_noise(kspace: Tensor, mask: Tensor, *, share: float = _SHARE) -> No
     edge = kspace[:, measured][:, order].to(torch.complex128)
     covariance = noise_covariance(edge)
     trend = _trend(edge[alive])
-    if trend > max(_NOTABLE, 1 + _SIGNIFICANT * 2 / math.sqrt(count)):
+    if trend > max(_NOTABLE, 1 + _SIGNIFICANT * 2 / math.sqrt(count * int(alive.sum()))):
         logger.warning(
             "the outermost %d samples of k-space still fall with the frequency (inner half %.2f times as strong as the "
             "outer one): signal reaches the edge, and the noise estimated there is too high; give a covariance",

@@ -115,8 +115,8 @@ def test_root_sum_of_squares_far_above_the_noise() -> None:
 
 def test_the_level_is_estimated_where_none_is_given() -> None:
     covariance = 0.3 * simulate_noise_covariance(COILS, keyed_generator("own"))
-    mask = torch.ones(1, 1, 40)
-    kspace = correlated_noise((COILS, 40, 40), covariance, keyed_generator("scan"))
+    mask = torch.ones(1, 1, 80)
+    kspace = correlated_noise((COILS, 80, 80), covariance, keyed_generator("scan"))
     found = noise_bootstrap(
         lambda noisy, _: ifft2c(noisy)[:, :1], kspace, mask, replicas=60, batch_size=60, key=("a", 1)
     )

@@ -36,26 +36,26 @@ def scan(std: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.T
     return kspace * mask, mask, covariance * 2 * std**2
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_covariance_of_known_noise_is_found(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("seed", "share"), [(0, 0.1), (1, 0.1), (2, 0.3), (3, 0.02)])
+def test_the_covariance_of_known_noise_is_found(seed: int, share: float, caplog: pytest.LogCaptureFixture) -> None:
     kspace, mask, truth = scan(STD, seed)
     with caplog.at_level(logging.WARNING):
-        found = estimate_noise(kspace, mask)
-    assert found.samples == pytest.approx(0.1 * SIZE[0] * int(mask.sum()), abs=1)
+        found = estimate_noise(kspace, mask, share=share)
+    assert found.samples == pytest.approx(max(share * SIZE[0] * int(mask.sum()), 20 * COILS), abs=1)
     # an element's variance is the product of the two variances over the number of samples
     error = (found.covariance - truth).abs().square().sum().sqrt()
     assert error < 1.7 * truth.diagonal().real.sum() / found.samples**0.5
-    assert found.trend == pytest.approx(1, abs=0.2)
+    assert found.trend == pytest.approx(1, abs=0.3)
     assert not caplog.records
 
 
 def test_it_scales_with_the_data_and_leaves_out_rows_of_zeros() -> None:
     kspace, mask, _ = scan(STD)
-    one = estimate_noise(kspace, mask).covariance
-    torch.testing.assert_close(estimate_noise(1e-5 * kspace, mask).covariance, 1e-10 * one)
+    one = estimate_noise(kspace, mask, share=0.1).covariance
+    torch.testing.assert_close(estimate_noise(1e-5 * kspace, mask, share=0.1).covariance, 1e-10 * one)
     padded = torch.zeros(COILS, SIZE[0] + 20, SIZE[1], dtype=kspace.dtype)
     padded[:, 10:-10] = kspace
-    assert estimate_noise(padded, mask).covariance.diagonal().real.sum() == pytest.approx(
+    assert estimate_noise(padded, mask, share=0.1).covariance.diagonal().real.sum() == pytest.approx(
         float(one.diagonal().real.sum()), rel=0.15
     )
 
@@ -100,4 +100,4 @@ def test_what_says_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="expected one complex slice"):
         estimate_noise(kspace[None], mask)
     noise = correlated_noise((2, 30, 30), torch.eye(2), keyed_generator("only"))
-    assert estimate_noise(noise, torch.ones(1, 1, 30)).covariance[0, 0].real == pytest.approx(1, abs=0.4)
+    assert estimate_noise(noise, torch.ones(1, 1, 30), share=0.3).covariance[0, 0].real == pytest.approx(1, abs=0.25)
