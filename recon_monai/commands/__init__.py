@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recon_monai.commands.check import check
+from recon_monai.commands.compare import compare
 from recon_monai.commands.gallery import gallery
 from recon_monai.commands.import_weights import import_dircn, import_fastmri, import_mdcsrn
 from recon_monai.commands.prepare import prepare
@@ -14,6 +15,7 @@ from recon_monai.commands.tune_baseline import tune, tune_cg_sense, tune_l1_wave
 __all__ = [
     "COMMANDS",
     "check",
+    "compare",
     "gallery",
     "import_dircn",
     "import_fastmri",
@@ -29,6 +31,7 @@ __all__ = [
 
 COMMANDS = {
     "check": check,
+    "compare": compare,
     "gallery": gallery,
     "import_weights": {"dircn": import_dircn, "fastmri": import_fastmri, "mdcsrn": import_mdcsrn},
     "prepare": prepare,

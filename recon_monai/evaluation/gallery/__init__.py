@@ -7,7 +7,7 @@ from recon_monai.evaluation.gallery.making import ALL_METHODS, make_gallery
 from recon_monai.evaluation.gallery.methods import METHODS
 from recon_monai.evaluation.gallery.problems import Problem, built_in_problem
 from recon_monai.evaluation.gallery.settings import GallerySettings
-from recon_monai.evaluation.gallery.shipped import shipped_network
+from recon_monai.evaluation.gallery.shipped import bundle_folder, shipped_network
 from recon_monai.evaluation.gallery.tuned import SHIPPED_TUNING, tuned_settings
 from recon_monai.evaluation.gallery.volumes import volume_methods
 from recon_monai.evaluation.gallery.workshop import Workshop, fit_reconstruction
@@ -23,6 +23,7 @@ __all__ = [
     "Problem",
     "Workshop",
     "built_in_problem",
+    "bundle_folder",
     "fit_reconstruction",
     "make_gallery",
     "make_image_problem",
