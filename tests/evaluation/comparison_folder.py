@@ -117,6 +117,8 @@ def _case(
                 "downstream": {"Dice": 1 - level} if maps else None,
             }
             none = dict.fromkeys(quality)
+            curve = [0.2 * level, 0.6 * level, level]
+            calibrated = {"spread": curve, "error": [2 * one for one in curve], "slope": 2.0, "rank_correlation": 0.4}
             rows.append(
                 {
                     **case,
@@ -127,6 +129,7 @@ def _case(
                     "seconds": 0.02 * 5 ** (index % 4) * (1 + 0.1 * (number % 5)),
                     "peak_memory_mb": 100.0 + 50 * index,
                     "kspace_residual": 0.1 * level,
+                    "calibration": calibrated if maps and name in ("varnet", "dircn") else None,
                     "failure": None,
                     "images": path,
                 }

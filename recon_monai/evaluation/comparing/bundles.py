@@ -91,7 +91,18 @@ def load_bundle(word: MethodWord, settings: ComparisonSettings) -> tuple[LoadedB
         parser["file_mask"] = settings.file_mask
     if "imports" in parser:
         parser.get_parsed_content("imports")
-    return LoadedBundle(parser, word, torch.device(settings.device)), volumes
+    try:
+        return LoadedBundle(parser, word, torch.device(settings.device)), volumes
+    except RuntimeError as error:  # MONAI's, around what a part of the bundle says
+        raise _root(error) from error
+
+
+def _root(error: BaseException) -> BaseException:
+    """What is behind an error, if that is one of the user's; else the error."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, ValueError | OSError):
+        found = found.__cause__
+    return error if found is None else found
 
 
 def _batch(item: Mapping[str, Any]) -> dict[str, Any]:

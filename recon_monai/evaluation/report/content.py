@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from recon_monai.evaluation.report.calibrations import calibration_plot
 from recon_monai.evaluation.report.cases import SECTION_TITLES, Case, group_words
 from recon_monai.evaluation.report.measures import Measure, measures_of
 from recon_monai.evaluation.report.notes import notes_of
@@ -54,6 +55,7 @@ def sections_of(comparison: Comparison, cases: Sequence[Case]) -> list[dict[str,
                 "methods": methods,
                 "notes": notes_of(members, methods, measures, differences),
                 "tables": tables,
+                "calibration": calibration_plot(members, comparison.methods),
             }
         )
     return sections

@@ -6,13 +6,29 @@ import base64
 import io
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Encoder", "Loss"]
+__all__ = ["COMPRESSIONS", "Compression", "Encoder", "Loss"]
 
-_IMAGE_QUALITY, _MAP_QUALITY = 90, 80
+
+class Compression(NamedTuple):
+    """How images are made small.
+
+    Attributes:
+        image: quality of WebP for images.
+        map: likewise for maps.
+        block: side of the blocks of pixels that are averaged; 1 for none.
+    """
+
+    image: int
+    map: int
+    block: int
+
+
+COMPRESSIONS = (Compression(90, 80, 1), Compression(60, 45, 1), Compression(60, 45, 2), Compression(50, 35, 3))
+"""From the best to what is used where many files are to fit into a mail."""
 
 
 @dataclass
@@ -47,13 +63,33 @@ class Encoder:
 
     Attributes:
         lossless: keep the 8-bit levels exactly, in files about three times as large.
+        compression: index into ``COMPRESSIONS``; of a lossless one, its blocks alone count.
         images: loss of images.
         maps: loss of maps.
     """
 
     lossless: bool = False
+    compression: int = 0
     images: Loss = field(default_factory=Loss)
     maps: Loss = field(default_factory=Loss)
+
+    @property
+    def kind(self) -> Compression:
+        """The compression."""
+        return COMPRESSIONS[self.compression]
+
+    def shrunk(self, stack: np.ndarray) -> np.ndarray:
+        """Slices ``(S, H, W)`` with blocks of pixels averaged, the last ones smaller where a side has a remainder."""
+        block = self.kind.block
+        if block == 1:
+            return stack
+        for axis in (1, 2):
+            starts = np.arange(0, stack.shape[axis], block)
+            counts = np.diff(np.append(starts, stack.shape[axis]))
+            shape = [1, 1, 1]
+            shape[axis] = len(counts)
+            stack = np.add.reduceat(stack, starts, axis=axis) / counts.reshape(shape).astype(np.float32)
+        return stack
 
     def image(self, image: np.ndarray, window: tuple[float, float]) -> str:
         """An image of intensities.
@@ -65,7 +101,7 @@ class Encoder:
         Returns:
             WebP, base64.
         """
-        return self._encoded(image, window, _IMAGE_QUALITY, self.images)
+        return self._encoded(image, window, self.kind.image, self.images)
 
     def map(self, values: np.ndarray, high: float) -> str:
         """A map of magnitudes.
@@ -77,7 +113,7 @@ class Encoder:
         Returns:
             WebP, base64.
         """
-        return self._encoded(values, (0.0, high), _MAP_QUALITY, self.maps)
+        return self._encoded(values, (0.0, high), self.kind.map, self.maps)
 
     def _encoded(self, image: np.ndarray, window: tuple[float, float], quality: int, loss: Loss) -> str:
         from PIL import Image  # only pictures need it

@@ -75,11 +75,14 @@ def encode_case(path: Path, methods: Sequence[str], wanted: int, encoder: Encode
         first = int(file.attrs.get("first_slice", 0))
     if target is not None:
         maps = {"error": {name: np.abs(image - target) for name, image in images.items()}, **maps}
+    images, maps = _shrunk(images, encoder), {kind: _shrunk(stacks, encoder) for kind, stacks in maps.items()}
+    target = None if target is None else encoder.shrunk(target)
+    height, width = next(iter(images.values())).shape[1:]
     window = choose_window(target if target is not None else next(iter(images.values())))
     scales = _scales(maps)
     return {
-        "height": shape[1],
-        "width": shape[2],
+        "height": height,
+        "width": width,
         "pixel_aspect": _aspect(spacing),
         "slices": [first + index for index in slices],
         "of": shape[0],
@@ -99,6 +102,10 @@ def encode_case(path: Path, methods: Sequence[str], wanted: int, encoder: Encode
             if stacks
         },
     }
+
+
+def _shrunk(stacks: Mapping[str, np.ndarray], encoder: Encoder) -> dict[str, np.ndarray]:
+    return {name: encoder.shrunk(stack) for name, stack in stacks.items()}
 
 
 def _scales(maps: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, float]:

@@ -15,6 +15,7 @@ __all__ = ["DATA_KINDS", "Comparison", "Difference", "Method", "ReportError", "R
 COMPARISON_FILE = "comparison.json"
 DATA_KINDS = ("simulated", "raw", "volume")
 METHOD_KINDS = ("bundle", "checkpoint", "classical", "interpolation")
+CALIBRATION_NUMBERS = ("slope", "rank_correlation", "coverage_1", "coverage_2")
 NUMBERS = (
     "ssim",
     "psnr",
@@ -53,6 +54,21 @@ class Method:
 
 
 @dataclass(frozen=True)
+class RowCalibration:
+    """Predicted spread against true error of one file, relative to the maximum of its target.
+
+    Attributes:
+        spread: root mean square of each bin, rising.
+        error: likewise.
+        numbers: slope, rank correlation and the like.
+    """
+
+    spread: tuple[float, ...]
+    error: tuple[float, ...]
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Row:
     """One file, reconstructed by one method.
 
@@ -69,6 +85,7 @@ class Row:
         values: the numbers that exist, by name; downstream measures as ``downstream: NAME``.
         failure: why there is no result; None if there is one.
         images: HDF5 file below the folder; None without.
+        calibration: how well the spread predicts the error; None without.
     """
 
     file: str
@@ -83,6 +100,7 @@ class Row:
     values: Mapping[str, float]
     failure: str | None
     images: str | None
+    calibration: RowCalibration | None = None
 
     @property
     def group(self) -> tuple[str, str, str]:
@@ -233,7 +251,23 @@ def _row(entry: dict[str, Any], where: str, methods: list[str]) -> Row:
         values={name: value for name, value in values.items() if value is not None},
         failure=optional_text(entry, "failure", where),
         images=optional_text(entry, "images", where),
+        calibration=_calibration(entry.get("calibration"), where),
     )
+
+
+def _calibration(entry: object, where: str) -> RowCalibration | None:
+    if entry is None:
+        return None
+    if not isinstance(entry, dict):
+        raise ReportError(f"calibration of {where} is {entry!r}, expected an object or null")
+    curves = [entry.get(name) for name in ("spread", "error")]
+    if not all(isinstance(curve, list) and all(isinstance(one, int | float) for one in curve) for curve in curves):
+        raise ReportError(f"calibration of {where} has no lists spread and error of numbers")
+    spread, error = (tuple(float(one) for one in curve) for curve in curves if isinstance(curve, list))
+    if len(spread) != len(error):
+        raise ReportError(f"calibration of {where} has {len(spread)} spreads and {len(error)} errors, expected pairs")
+    known = {name: number(entry, name, f"calibration of {where}") for name in CALIBRATION_NUMBERS}
+    return RowCalibration(spread, error, {name: value for name, value in known.items() if value is not None})
 
 
 def _difference(entry: dict[str, Any], where: str, methods: list[str]) -> Difference:

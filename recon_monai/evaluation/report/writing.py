@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recon_monai import RESEARCH_NOTICE, __version__
-from recon_monai.evaluation.report.budget import SIZE_BUDGET, slices_that_fit
+from recon_monai.evaluation.report.budget import SIZE_BUDGET, Fit, fit_to_budget
 from recon_monai.evaluation.report.cases import Case, cases_of
 from recon_monai.evaluation.report.content import failures_of, script_data, sections_of
 from recon_monai.evaluation.report.encoding import Encoder
@@ -68,11 +68,12 @@ def write_report(
     comparison = read_comparison(folder)
     cases = cases_of(comparison.rows)
     methods = [method.name for method in comparison.methods]
-    wanted = max_slices
-    if wanted is None:
+    fit = Fit(max_slices or 1, 0, True)
+    if max_slices is None:
         paths = [comparison.folder / case.images for case in cases if case.images is not None]
-        wanted = slices_that_fit(paths, methods, lossless=lossless)
-    encoder = Encoder(lossless)
+        fit = fit_to_budget(paths, methods, lossless=lossless)
+    wanted = fit.slices
+    encoder = Encoder(lossless, fit.compression)
     blocks, problems = _blocks(comparison, cases, methods, wanted, encoder)
     path = Path(output) if output is not None else comparison.folder / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,8 +81,18 @@ def write_report(
     with unfinished.open("w", encoding="utf-8") as stream:
         write_page(stream, _context(comparison, cases, blocks, problems, encoder, path, max_slices, wanted))
     unfinished.replace(path)
+    size = path.stat().st_size
+    if size > 1.2 * SIZE_BUDGET:
+        logger.warning(
+            "%s has %.1f MB, more than the %.0f MB that a mail takes%s; give a smaller --max_slices, or compare fewer "
+            "files or methods at a time",
+            path,
+            size / 1e6,
+            SIZE_BUDGET / 1e6,
+            "" if fit.fits else " even with one small slice of each file",
+        )
     named = [f"{case.first.file}: {problem}" for case, problem in zip(cases, problems, strict=True) if problem]
-    return WrittenReport(path, path.stat().st_size, len(cases), wanted, named)
+    return WrittenReport(path, size, len(cases), wanted, named)
 
 
 def _blocks(

@@ -18,6 +18,7 @@ from comparison_folder import METHODS, write_comparison
 from PIL import Image
 
 from recon_monai.evaluation.report import ReportError, write_report
+from recon_monai.evaluation.report.encoding import Encoder
 
 
 class Page(HTMLParser):
@@ -199,6 +200,34 @@ def test_budget_thins_but_keeps_one_slice(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("recon_monai.evaluation.report.budget.SIZE_BUDGET", 1000)
     written = write_report(folder, tmp_path / "small.html")
     assert written.max_slices == 1
+
+
+def test_many_files_are_compressed_more_until_they_fit(folder, tmp_path, monkeypatch, caplog):
+    plain = write_report(folder, tmp_path / "plain.html", max_slices=1)
+    budget = int(0.8 * sum(len(block) for name, block in Page(plain.path).scripts.items() if name.startswith("case-")))
+    monkeypatch.setattr("recon_monai.evaluation.report.budget.SIZE_BUDGET", budget)
+    written = write_report(folder, tmp_path / "fits.html")
+    page = Page(written.path)
+    size = sum(len(block) for name, block in page.scripts.items() if name.startswith("case-"))
+    assert size <= budget and "images are compressed more than usual" in page.words
+    monkeypatch.setattr("recon_monai.evaluation.report.budget.SIZE_BUDGET", 1000)
+    monkeypatch.setattr("recon_monai.evaluation.report.writing.SIZE_BUDGET", 1000)
+    page = Page(write_report(folder, tmp_path / "small.html").path)
+    assert page.json("case-0")["height"] == 8 and "blocks of 3 \u00d7 3 pixels are averaged" in page.words
+    assert "even with one small slice of each file" in caplog.text
+
+
+def test_blocks_are_means_also_at_a_remainder():
+    stack = np.arange(2 * 5 * 4, dtype=np.float32).reshape(2, 5, 4)
+    found = Encoder(compression=2).shrunk(stack)
+    assert found.shape == (2, 3, 2)
+    assert found[1, 0, 0] == stack[1, :2, :2].mean() and found[0, 2, 1] == stack[0, 4:, 2:].mean()
+
+
+def test_calibration_is_shown_where_there_is_a_spread(folder, tmp_path):
+    page = Page(write_report(folder, tmp_path / "calibrated.html").path)
+    assert page.words.count("Does the spread predict the error?") == 1
+    assert re.search(r"varnet ?2\.00 ?0\.40 ?\u2013 ?\u2013 ?4", page.words)
 
 
 def test_missing_image_file_does_not_lose_the_rest(tmp_path):
