@@ -49,7 +49,8 @@ class Acquisition:
     """
 
     def __init__(self, raw: Mapping[str, Any], item: Mapping[str, Any]) -> None:
-        check_fully_sampled({**raw})
+        complete: dict[Any, Any] = dict(raw)
+        check_fully_sampled(complete)
         kspace, mask = raw["kspace"], item["mask"]
         rows = min(int(item["output_size"][0]), kspace.shape[-2]) if mask.shape[-2] == 1 else kspace.shape[-2]
         self.size = (rows, int(kspace.shape[-1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -22,6 +23,9 @@ from recon_monai.solvers import ZeroFilled
 from recon_monai.transforms import Undersampled
 
 __all__ = ["BundleReconstruction", "SliceMethod", "make_slice_method"]
+
+OWN_TUNING = Path(__file__).with_name("tuning")
+"""Files of `recon-monai tune` for accelerations that the gallery does not use."""
 
 _UNTRAINED = ("deep_image_prior",)
 
@@ -104,17 +108,24 @@ class _TunedMethod(_Plain):
 
     def __init__(self, word: MethodWord, settings: ComparisonSettings) -> None:
         super().__init__(word, settings)
-        place = SHIPPED_TUNING if settings.tuning is None else Path(settings.tuning)
-        path = place / f"{word.word}.json"
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: there is no such file; make it with recon-monai tune {word.word}")
-        tuned_on = "validation part of the built-in set" if settings.tuning is None else str(path)
+        places = (SHIPPED_TUNING, OWN_TUNING) if settings.tuning is None else (Path(settings.tuning),)
+        self.files = [place / f"{word.word}.json" for place in places if (place / f"{word.word}.json").is_file()]
+        if not self.files:
+            raise FileNotFoundError(
+                f"{places[0] / word.word}.json: there is no such file; make it with recon-monai tune {word.word}"
+            )
+        tuned_on = "validation part of the built-in set" if settings.tuning is None else str(self.files[0])
         detail = f"{METHODS[word.word].label}, settings by acceleration as tuned"
-        key = fingerprint_of(word.word, path.read_text(encoding="utf-8"))
+        key = fingerprint_of(word.word, [path.read_text(encoding="utf-8") for path in self.files])
         self.record = MethodRecord(word.name, "classical", detail, None, tuned_on, key)
 
     def call(self, item: Mapping[str, Any]) -> Call:
-        tuned = tuned_settings(self.word.word, int(item["acceleration"]), self.settings.tuning)
+        acceleration = int(item["acceleration"])
+        *before, last = self.files
+        for path in before:
+            if str(acceleration) in json.loads(path.read_text(encoding="utf-8")).get(self.word.word, {}):
+                last = path
+        tuned = tuned_settings(self.word.word, acceleration, last.parent)
         return classical_method(self.word.word, **tuned)
 
 

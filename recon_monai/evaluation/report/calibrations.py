@@ -19,14 +19,14 @@ class MethodCalibration(NamedTuple):
 
     Attributes:
         method: its name.
-        index: its place among all methods, for its color.
+        place: its place among all methods, for its color.
         path: of the curve, as SVG.
         numbers: by name, as shown.
         files: how many were averaged.
     """
 
     method: str
-    index: int
+    place: int
     path: str
     numbers: dict[str, str]
     files: int

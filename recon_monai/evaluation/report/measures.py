@@ -29,6 +29,11 @@ class Measure:
     meaning: str
 
     @property
+    def is_downstream(self) -> bool:
+        """Whether it is of the downstream check, which has many numbers."""
+        return self.key.startswith("downstream: ")
+
+    @property
     def is_quality(self) -> bool:
         """Whether it says how near the reconstruction is to a reference."""
         return self.key in ("ssim", "psnr", "nmse", "foreground_ssim")
