@@ -18,7 +18,7 @@ def compare(
     output: str,
     methods: str | Sequence[str] | None = None,
     dataset_dir: str | Sequence[str] | None = None,
-    accelerations: float | Sequence[float] = (4, 8),
+    accelerations: float | Sequence[float] = (4,),
     center_fractions: float | Sequence[float] | None = None,
     mask: str = "equispaced_fraction",
     file_mask: str = "use",
@@ -54,7 +54,7 @@ def compare(
         methods: separated by commas; without it classical methods, interpolations and the bundles that have weights.
         dataset_dir: folders of k-space (fastMRI HDF5) or volumes (NIfTI), separated by commas; without it the built-in
             data of the kinds that the methods are for.
-        accelerations: of the masks, separated by commas.
+        accelerations: of the masks, separated by commas; classical methods have to be tuned for each (--tuning).
         center_fractions: share of calibration lines for each; without it 0.32 over the acceleration.
         mask: random, equispaced, equispaced_fraction, magic, magic_fraction, gaussian or poisson.
         file_mask: use, or ignore for masks that files bring.

@@ -257,9 +257,12 @@ class _Comparison:
         self.rows.append(self.store.keep(case, record.name, own_key, row, made.images, made.target, made.attributes))
 
     def _key(self, path: Path, slices: Sequence[int], known: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-        """Hash of the file and of what is asked; how many files are asked for does not matter to one of them."""
+        """Hash of the file and of what is asked; what else is asked of other files does not matter to this one."""
         state = path.stat()
-        chosen = {name: value for name, value in settings.items() if name not in ("max_files", "max_slices", "split")}
+        others = ("accelerations", "center_fractions", "max_files", "max_slices", "recipes", "split")
+        chosen = {name: value for name, value in settings.items() if name not in others}
+        fractions = dict(zip(self.settings.accelerations, self.settings.center_fractions, strict=True))
+        chosen["center_fraction"] = fractions.get(known["acceleration"])
         return fingerprint_of(_FORMAT, path.name, state.st_size, state.st_mtime_ns, list(slices), dict(known), chosen)
 
 
