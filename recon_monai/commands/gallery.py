@@ -24,7 +24,7 @@ def gallery(
     the table states. A second run in the same folder computes only what is missing.
 
     Example:
-        recon-monai gallery gallery --dataset_dir prepared/raw_test --anatomy brain --time_limit 30
+        recon-monai gallery gallery --dataset_dir prepared/raw_test --time_limit 30
 
     Args:
         output: folder.

@@ -252,7 +252,7 @@ IMAGE_METHODS: Mapping[str, ImageMethod] = MappingProxyType(
         "dictionary": ImageMethod(
             "dictionary",
             _solver(lambda a, y, w: dictionary(a, y, w, start=_filled(a, y), iterations=3).image),
-            (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+            (0.1, 1.0, 10.0, 100.0),
         ),
         "plug_and_play": ImageMethod(
             "plug-and-play", _denoised, (0.02, 0.05, 0.1, 0.25, 0.5, 1.0), "strength", slow=True
