@@ -186,9 +186,9 @@ def _solver(
     return lambda _bench, _problem: (made, "", "")
 
 
-def _filled(operator: LinearOperator, data: torch.Tensor) -> torch.Tensor:
-    """Smooth, without gaps; the weight is so small that only what the data leave open depends on it."""
-    return tikhonov(operator, data, 0.001, on="gradient").image
+def _filled(operator: LinearOperator, data: torch.Tensor) -> torch.Tensor | None:
+    """Where pixels are missing a smooth image without gaps for the dictionary to begin with."""
+    return tikhonov(operator, data, 0.001, on="gradient").image if isinstance(operator, MaskOperator) else None
 
 
 def _denoised(bench: Bench, _problem: ImageProblem) -> tuple[Callable[[ImageProblem, float], torch.Tensor], str, str]:

@@ -162,8 +162,8 @@ class _Gallery:
     def sharpen(self, problem: VolumeProblem, bench: VolumeBench) -> None:
         """Every method of super-resolution that is there."""
         section = Section(problem.name, "volume", problem.title)
-        for name in self.methods:
-            if name not in volume_methods():
+        for name in volume_methods():  # in this order: interpolations first
+            if name not in self.methods:
                 continue
 
             def make(name: str = name) -> tuple[Callable, str, str]:
