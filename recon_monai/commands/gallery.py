@@ -24,7 +24,7 @@ def gallery(
     the table states. A second run in the same folder computes only what is missing.
 
     Example:
-        recon-monai gallery gallery --dataset_dir prepared/raw_test --anatomy brain --time_limit 30
+        recon-monai gallery gallery --dataset_dir prepared/raw_test --time_limit 30
 
     Args:
         output: folder.
@@ -36,7 +36,7 @@ def gallery(
         tuning: folder of files METHOD.json of recon-monai tune, in place of those of the built-in set.
     """
     from recon_monai.data import built_in_dataset, ensure_demo_volumes
-    from recon_monai.evaluation.gallery import ALL_METHODS, GallerySettings, make_gallery, volume_methods
+    from recon_monai.evaluation.gallery import ALL_METHODS, GallerySettings, make_gallery, volume_names
     from recon_monai.evaluation.gallery.methods import find_methods
 
     try:
@@ -44,8 +44,10 @@ def gallery(
     except (TypeError, ValueError):
         raise ValueError(f"time_limit is {time_limit!r}, expected a positive number of seconds") from None
     settings = GallerySettings(time_limit=seconds, seed=seed)
-    names = find_methods(None if methods is None else words_of(methods), [*ALL_METHODS, *volume_methods()])
-    wanted = any(name in names for name in volume_methods())
+    names = find_methods(
+        None if methods is None else words_of(methods), [*dict.fromkeys([*ALL_METHODS, *volume_names()])]
+    )
+    wanted = any(name in names for name in volume_names())
     make_gallery(
         str(output),
         built_in_dataset(),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from recon_monai.evaluation.gallery.images import IMAGE_METHODS, IMAGE_PROBLEMS, ImageProblem, make_image_problem
-from recon_monai.evaluation.gallery.making import ALL_METHODS, make_gallery
+from recon_monai.evaluation.gallery.losses import LOSSES
+from recon_monai.evaluation.gallery.making import ALL_METHODS, make_gallery, volume_names
 from recon_monai.evaluation.gallery.methods import METHODS
 from recon_monai.evaluation.gallery.problems import Problem, built_in_problem
 from recon_monai.evaluation.gallery.settings import GallerySettings
@@ -16,6 +17,7 @@ __all__ = [
     "ALL_METHODS",
     "IMAGE_METHODS",
     "IMAGE_PROBLEMS",
+    "LOSSES",
     "METHODS",
     "SHIPPED_TUNING",
     "GallerySettings",
@@ -30,4 +32,5 @@ __all__ = [
     "shipped_network",
     "tuned_settings",
     "volume_methods",
+    "volume_names",
 ]

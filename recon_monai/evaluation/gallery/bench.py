@@ -18,8 +18,8 @@ from recon_monai.solvers import PlugAndPlay
 
 __all__ = ["Bench"]
 
-_STRENGTHS = (0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
-_ITERATIONS = (10, 30, 60)
+_STRENGTHS = (0.003, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+_ITERATIONS = (15, 30, 60, 120)
 
 _logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Bench:
         return tuned_settings(method, self.settings.acceleration, self.tuning)
 
     def plug_and_play(self) -> tuple[Trained, dict[str, Any]]:
-        """The denoiser, and strength and iterations that validation slices chose for it.
+        """The denoiser, and maps, strength and iterations that validation slices chose for it.
 
         They are chosen anew for each denoiser, on the middle slice of each validation file, and kept.
         """
@@ -61,11 +61,11 @@ class Bench:
                 strength: PlugAndPlay(trained.network, weight=strength, time_limit=None) for strength in _STRENGTHS
             }
             slices = central_slices(read_split(self.dataset_dir, "val"), self.settings)
-            found = tune_settings(methods, slices, _ITERATIONS, ["calibration"])
-            best = {"weight": found.best.weight, "iterations": found.best.iterations}
+            found = tune_settings(methods, slices, _ITERATIONS, ["espirit", "calibration"])
+            best = {name: getattr(found.best, name) for name in ("maps", "weight", "iterations")}
             table = [setting._asdict() for setting in found.table]
             kept = {"key": key, "best": best, "slices": found.num_slices, "table": table}
             with atomic_path(path) as temporary:
                 temporary.write_text(json.dumps(kept, indent=2) + "\n")
-            _logger.info("plug-and-play: strength %g, %d iterations by validation", *best.values())
+            _logger.info("plug-and-play: %s maps, strength %g, %d iterations by validation", *best.values())
         return trained, kept["best"]

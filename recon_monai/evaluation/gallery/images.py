@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +10,11 @@ from typing import NamedTuple
 
 import torch
 
-from recon_monai.data import atomic_path, read_split
+from recon_monai.data import read_split
 from recon_monai.evaluation.gallery.bench import Bench
 from recon_monai.evaluation.gallery.problems import Problem, central_slices, fingerprint
 from recon_monai.evaluation.gallery.store import result_key
+from recon_monai.evaluation.gallery.tuned import best_weight
 from recon_monai.evaluation.gallery.workshop import LATENT
 from recon_monai.physics import (
     BlockDownsampling,
@@ -45,8 +44,6 @@ __all__ = [
     "image_problems",
     "make_image_problem",
 ]
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,25 +168,13 @@ def choose_weight(bench: Bench, name: str, method: str) -> float:
     problems = [make_image_problem(name, item["target"], bench.settings.seed, item["file"]) for item in brains]
     solvers = [chosen.make(bench, problem) for problem in problems]
     key = result_key(*(problem.key for problem in problems), repr(chosen.weights), solvers[0][2])
+
+    def error(weight: float) -> float:
+        pairs = zip(problems, solvers, strict=True)
+        return sum(float((solve(problem, weight) - problem.target).square().mean()) for problem, (solve, _, _) in pairs)
+
     path = bench.output / "tuning" / f"{name}_{method}.json"
-    kept = json.loads(path.read_text()) if path.is_file() else {}
-    if kept.get("key") == key:
-        return float(kept["weight"])
-    errors = {
-        weight: sum(
-            float((solve(problem, weight) - problem.target).square().mean())
-            for problem, (solve, _, _) in zip(problems, solvers, strict=True)
-        )
-        / len(problems)
-        for weight in chosen.weights
-    }
-    best = min(errors, key=errors.__getitem__)
-    with atomic_path(path) as temporary:
-        table = {str(weight): error for weight, error in errors.items()}
-        temporary.write_text(json.dumps({"key": key, "weight": best, "mean_squared_error": table}, indent=2) + "\n")
-    if best in (chosen.weights[0], chosen.weights[-1]) and chosen.weight_name == "weight":
-        _logger.warning("%s, %s: the best weight %g lies at the end of %s", name, method, best, list(chosen.weights))
-    return best
+    return best_weight(path, key, chosen.weights, lambda weight: error(weight) / len(problems))
 
 
 def _solver(
@@ -199,6 +184,11 @@ def _solver(
         return solve(problem.operator, problem.data, weight)[0]
 
     return lambda _bench, _problem: (made, "", "")
+
+
+def _filled(operator: LinearOperator, data: torch.Tensor) -> torch.Tensor | None:
+    """Where pixels are missing a smooth image without gaps for the dictionary to begin with."""
+    return tikhonov(operator, data, 0.001, on="gradient").image if isinstance(operator, MaskOperator) else None
 
 
 def _denoised(bench: Bench, _problem: ImageProblem) -> tuple[Callable[[ImageProblem, float], torch.Tensor], str, str]:
@@ -261,8 +251,8 @@ IMAGE_METHODS: Mapping[str, ImageMethod] = MappingProxyType(
         ),
         "dictionary": ImageMethod(
             "dictionary",
-            _solver(lambda a, y, w: dictionary(a, y, w, iterations=3).image),
-            (0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+            _solver(lambda a, y, w: dictionary(a, y, w, start=_filled(a, y), iterations=3).image),
+            (0.1, 1.0, 10.0, 100.0),
         ),
         "plug_and_play": ImageMethod(
             "plug-and-play", _denoised, (0.02, 0.05, 0.1, 0.25, 0.5, 1.0), "strength", slow=True

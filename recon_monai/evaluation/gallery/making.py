@@ -15,6 +15,7 @@ import torch
 from recon_monai.evaluation.gallery.bench import Bench
 from recon_monai.evaluation.gallery.figures import Tile, mosaic, save_panels, save_picture
 from recon_monai.evaluation.gallery.images import IMAGE_METHODS, ImageProblem, choose_weight, image_problems
+from recon_monai.evaluation.gallery.losses import LOSSES, LossBench, loss_label
 from recon_monai.evaluation.gallery.methods import METHODS, Made, find_methods
 from recon_monai.evaluation.gallery.problems import Problem, built_in_problem, load_problem, raw_files
 from recon_monai.evaluation.gallery.report import Section, write_report
@@ -28,11 +29,17 @@ from recon_monai.evaluation.gallery.volumes import (
     volume_methods,
 )
 
-__all__ = ["ALL_METHODS", "make_gallery"]
+__all__ = ["ALL_METHODS", "make_gallery", "volume_names"]
 
 ALL_METHODS = [*dict.fromkeys(["zero_filled", "adjoint", *METHODS])]
 assert set(IMAGE_METHODS) <= set(ALL_METHODS)
 """Names of the methods for slices; those of super-resolution are `volume_methods`."""
+
+
+def volume_names() -> list[str]:
+    """Names of all that is done to a volume: the methods of super-resolution, and the losses of one of them."""
+    return [*volume_methods(), *LOSSES]
+
 
 _logger = logging.getLogger(__name__)
 
@@ -59,7 +66,7 @@ def make_gallery(
         volumes: data set of volumes, for training and test; None leaves super-resolution out.
         dataset_dir: folder of raw k-space, see `raw_files`.
         anatomy: use only the raw files of this anatomy.
-        methods: some of `ALL_METHODS` and `volume_methods`; None takes all.
+        methods: some of `ALL_METHODS` and `volume_names`; None takes all.
         settings: sizes.
         tuning: see `tuned_settings`.
 
@@ -70,14 +77,16 @@ def make_gallery(
         ValueError: if a method is unknown, or a data set lacks what is needed. What a method raises is in its row.
     """
     settings = settings or GallerySettings()
-    chosen = find_methods(None if methods is None else list(methods), [*ALL_METHODS, *volume_methods()])
+    chosen = find_methods(None if methods is None else list(methods), [*dict.fromkeys([*ALL_METHODS, *volume_names()])])
     gallery = _Gallery(Path(output), Bench(Path(output), Path(built_in), settings, tuning), chosen)
     problem = built_in_problem(built_in, settings)
     gallery.reconstruct(problem)
     for image_problem in image_problems(problem, settings.seed):
         gallery.solve(image_problem, problem)
-    if volumes is not None and any(name in chosen for name in volume_methods()):
-        gallery.sharpen(built_in_volume(volumes, settings), VolumeBench(gallery.output / "networks", volumes, settings))
+    if volumes is not None and any(name in chosen for name in volume_names()):
+        volume, bench = built_in_volume(volumes, settings), VolumeBench(gallery.output / "networks", volumes, settings)
+        gallery.sharpen(volume, bench)
+        gallery.compare_losses(replace(volume, name="losses"), LossBench(bench))
     files = [] if dataset_dir is None else raw_files(dataset_dir, anatomy)
     for number, file in enumerate(files):
         gallery.reconstruct_file(file, sample=number == 0, first=files[0].name)
@@ -153,8 +162,8 @@ class _Gallery:
     def sharpen(self, problem: VolumeProblem, bench: VolumeBench) -> None:
         """Every method of super-resolution that is there."""
         section = Section(problem.name, "volume", problem.title)
-        for name in self.methods:
-            if name not in volume_methods():
+        for name in volume_methods():  # in this order: interpolations first
+            if name not in self.methods:
                 continue
 
             def make(name: str = name) -> tuple[Callable, str, str]:
@@ -162,6 +171,23 @@ class _Gallery:
 
             section.results.append(
                 self._take(problem.name, name, volume_label(name), False, problem.key, problem.target, make)
+            )
+        self._finish(section, _middle(problem.target.numpy()))
+
+    def compare_losses(self, problem: VolumeProblem, bench: LossBench) -> None:
+        """One network, trained on by each loss."""
+        names = [name for name in self.methods if name in LOSSES]
+        if not names:
+            return
+        title = "the pixel-shuffle network of the volume above, trained on by each loss"
+        section = Section(problem.name, "loss", title, remark="Weights of the losses are set by hand, not tuned.")
+        for name in names:
+
+            def make(name: str = name) -> tuple[Callable, str, str]:
+                return bench.make(name, problem)
+
+            section.results.append(
+                self._take(problem.name, name, loss_label(name), False, problem.key, problem.target, make)
             )
         self._finish(section, _middle(problem.target.numpy()))
 
@@ -188,7 +214,7 @@ class _Gallery:
         self.sections.append(section)
         if section.results:
             tiles = [self._tile(result) for result in section.results]
-            shown = _turned(target) if section.group == "volume" else target
+            shown = _turned(target) if section.group in ("volume", "loss") else target
             save_picture(self.output / f"{section.name}.png", mosaic(shown, tiles, section.title))
             before = tiles[0].image if len(tiles) > 1 else None
             save_panels(self.output / "panels" / section.name, shown, before, tiles)

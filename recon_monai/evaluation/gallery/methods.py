@@ -67,7 +67,8 @@ def _classical(name: str, bench: Bench, _problem: Problem) -> Made:
 def _plug_and_play(bench: Bench, _problem: Problem) -> Made:
     trained, best = bench.plug_and_play()
     method = PlugAndPlay(trained.network, **best, time_limit=bench.settings.time_limit)
-    note = f"denoiser {trained.note}; strength {best['weight']:g}, at most {best['iterations']} iterations"
+    chosen = f"strength {best['weight']:g}, at most {best['iterations']} iterations, {best['maps']} maps"
+    note = f"denoiser {trained.note}; {chosen}"
     return Made(method, note, f"{method!r} {trained.key}")
 
 

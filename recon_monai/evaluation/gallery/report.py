@@ -20,6 +20,7 @@ _GROUPS = {
     "unknown": "k-space of unknown origin",
     "image": "Inverse problems beside MRI",
     "volume": "Super-resolution of a volume",
+    "loss": "Losses of super-resolution",
 }
 _COLUMNS = ("problem", "group", "method", "ssim", "psnr", "nmse", "seconds", "note", "reason", "title")
 
@@ -30,7 +31,7 @@ class Section:
 
     Args:
         name: of the problem.
-        group: ``"simulated"``, ``"measured"``, ``"unknown"``, ``"image"`` or ``"volume"``.
+        group: ``"simulated"``, ``"measured"``, ``"unknown"``, ``"image"``, ``"volume"`` or ``"loss"``.
         title: of the problem, in words.
         results: in the order of the table.
         remark: a sentence below the table.

@@ -17,6 +17,7 @@ _STEPS = {
     "denoiser": 1500,
     "generator": 1500,
     "super_resolution": 1000,
+    "losses": 600,
 }
 
 
@@ -30,7 +31,8 @@ class GallerySettings:
         acceleration: nominal acceleration of the k-space.
         center_fraction: fraction of calibration lines.
         mask: kind of mask, see ``recon_monai.physics.create_mask``; drawn by file name, as in an evaluation.
-        steps: updates of each training, by part: a network, ``denoiser``, ``generator``, ``super_resolution``.
+        steps: updates of each training, by part: a network, ``denoiser``, ``generator``, ``super_resolution``,
+            ``losses`` (further steps by each).
         channels: width of the networks trained here.
         pools: their poolings.
         patch: side of the patches that super-resolution is trained on, in voxels.

@@ -21,6 +21,7 @@ from recon_monai.evaluation.gallery import (
     ALL_METHODS,
     IMAGE_METHODS,
     IMAGE_PROBLEMS,
+    LOSSES,
     METHODS,
     SHIPPED_TUNING,
     GallerySettings,
@@ -53,12 +54,16 @@ def test_the_whole_family(heads: str, volumes: str, raw: Path, tiny: GallerySett
     assert {method for problem, method in found if problem == "built_in_slice"} == set(METHODS)
     assert {method for problem, method in found if problem == "denoising"} == set(IMAGE_METHODS)
     assert {method for problem, method in found if problem == "built_in_volume"} == set(volume_methods())
+    assert {method for problem, method in found if problem == "losses"} == set(LOSSES)
+    assert len({result.nmse for (problem, _), result in found.items() if problem == "losses"}) == len(LOSSES)
     first, second = (f"raw_{path.stem}" for path in sorted(raw.iterdir()))
     slow = {name for name, method in METHODS.items() if method.slow}
     assert {method for problem, method in found if problem == first} == set(METHODS)
     assert {method for problem, method in found if problem == second} == set(METHODS) - slow
     for result in found.values():
         assert ("sample, at most 0.1 s" in result.note) == (result.method in slow), result
+    for name in ("total_variation", "l1_wavelet", "tikhonov_gradient"):
+        assert found["built_in_volume", name].nmse < found["built_in_volume", "trilinear"].nmse
     trained = {"image_unet", "unrolled", "kspace_network", "plug_and_play", "manifold", "mdcsrn"}
     assert all("trained 2 steps here" in result.note for result in found.values() if result.method in trained)
     for section in sections:
@@ -74,10 +79,10 @@ def test_the_whole_family(heads: str, volumes: str, raw: Path, tiny: GallerySett
 def test_a_second_run_computes_only_what_is_missing(
     heads: str, tiny: GallerySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = ["zero_filled", "tikhonov", "image_unet"]
+    chosen = ["zero_filled", "cg_sense", "image_unet"]
     first = make_gallery(tmp_path, heads, methods=chosen, settings=tiny)
     weights = (tmp_path / "networks" / "image_unet.pt").read_bytes()
-    (tmp_path / "results" / "built_in_slice" / "tikhonov.json").unlink()
+    (tmp_path / "results" / "built_in_slice" / "cg_sense.json").unlink()
     called: list[str] = []
     original = gallery_making.ResultStore._write
 
@@ -88,7 +93,7 @@ def test_a_second_run_computes_only_what_is_missing(
     monkeypatch.setattr(gallery_making.ResultStore, "_write", write)
     monkeypatch.setattr("recon_monai.evaluation.gallery.workshop.fit_reconstruction", None)
     again = make_gallery(tmp_path, heads, methods=chosen, settings=tiny)
-    assert called == ["tikhonov"]
+    assert called == ["cg_sense"]
     assert (tmp_path / "networks" / "image_unet.pt").read_bytes() == weights
     for key, result in results(first).items():
         assert replace(results(again)[key], seconds=0.0) == replace(result, seconds=0.0)
@@ -113,25 +118,25 @@ def test_what_fails_is_a_row_and_costs_nothing_else(
 
     methods = {
         **METHODS,
-        "tikhonov": Method("Tikhonov", lambda _bench, _problem: Made(broken, "", "broken")),
-        "cg_sense": Method("CG-SENSE", not_ready),
-        "least_squares": Method(
+        "unrolled": Method("unrolled", lambda _bench, _problem: Made(broken, "", "broken")),
+        "image_unet": Method("image U-Net", not_ready),
+        "kspace_network": Method(
             "NaN", lambda b, p: Made(lambda k, m: METHODS["zero_filled"].make(b, p).call(k, m) / 0, "", "")
         ),
     }
     monkeypatch.setattr(gallery_making, "METHODS", methods)
-    chosen = ["zero_filled", "tikhonov", "cg_sense", "least_squares", "total_variation"]
+    chosen = ["zero_filled", "unrolled", "image_unet", "kspace_network", "cg_sense"]
     sections = make_gallery(tmp_path / "out", heads, dataset_dir=raw, methods=chosen, settings=tiny)
     found = results(sections)
     for problem in ("built_in_slice", "raw_brain-01_AXFLAIR", "raw_brain-02_AXT2"):
-        assert found[problem, "tikhonov"].reason == "RuntimeError: no memory | left"
-        assert found[problem, "cg_sense"].reason == "FileNotFoundError: no weights here"
-        assert "not finite" in found[problem, "least_squares"].reason
+        assert found[problem, "unrolled"].reason == "RuntimeError: no memory | left"
+        assert found[problem, "image_unet"].reason == "FileNotFoundError: no weights here"
+        assert "not finite" in found[problem, "kspace_network"].reason
         assert not found[problem, "zero_filled"].reason
-        assert not found[problem, "total_variation"].reason
+        assert not found[problem, "cg_sense"].reason
     assert found["raw_broken", "file"].reason
     text = (tmp_path / "out" / "gallery.md").read_text()
-    assert "| Tikhonov | failed | | | | RuntimeError: no memory \\| left |" in text
+    assert "| unrolled | failed | | | | RuntimeError: no memory \\| left |" in text
     assert "Broken.h5: not used" in text
     monkeypatch.setattr(gallery_making, "METHODS", METHODS)
     again = make_gallery(tmp_path / "out", heads, methods=chosen, settings=tiny)  # failures are tried again
