@@ -34,6 +34,9 @@ class ReconstructionTrainer(SupervisedTrainer):
     * A loss or gradient that is not finite stops the run before the step and names file and slice.
     * Out of memory says what was too large and which settings make it smaller.
 
+    Attributes:
+        gradient_norm: of the last update, before it was clipped; None before the first.
+
     Args:
         max_gradient_norm: clip the gradients' total 2-norm to this; None does not clip.
         accumulation_steps: batches per update of the weights. The last update of an epoch may see fewer. Can be changed
@@ -59,6 +62,7 @@ class ReconstructionTrainer(SupervisedTrainer):
         self.batches_per_step = accumulation_steps
         self._accumulated = 0
         self._seen: list[str] = []
+        self.gradient_norm: Tensor | None = None
         super().__init__(**kwargs)
         self.bfloat16 = amp
         self.max_gradient_norm = max_gradient_norm
@@ -152,6 +156,7 @@ class ReconstructionTrainer(SupervisedTrainer):
         where = ", ".join(self._seen)
         self._seen, self._accumulated = [], 0
         self._check_finite("gradient norm", norm, where)
+        self.gradient_norm = norm.detach()
         self.optimizer.step()
 
     def _check_finite(self, name: str, value: Tensor, where: str) -> None:

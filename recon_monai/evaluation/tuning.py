@@ -16,7 +16,7 @@ from recon_monai.solvers import L1Wavelet
 from recon_monai.solvers.base import Reconstruction, check_settings
 from recon_monai.solvers.coil_maps import MAPS, MapMethod, check_methods
 
-__all__ = ["BaselineSetting", "BaselineTuning", "tune", "tune_cg_sense", "tune_l1_wavelet"]
+__all__ = ["BaselineSetting", "BaselineTuning", "tune", "tune_cg_sense", "tune_l1_wavelet", "tune_settings"]
 
 _CG, _L1 = CLASSICAL_METHODS["cg_sense"], CLASSICAL_METHODS["l1_wavelet"]
 _MAPS: tuple[MapMethod, ...] = ("espirit", "calibration")
@@ -84,7 +84,7 @@ def tune(
     iterations = chosen.iterations if iterations is None else iterations
     check_settings(weights, iterations)
     methods = {weight: chosen.make(weight=weight) for weight in sorted(set(weights))}
-    return _tune(methods, slices, iterations, maps)
+    return tune_settings(methods, slices, iterations, maps)
 
 
 def tune_cg_sense(
@@ -141,16 +141,29 @@ def tune_l1_wavelet(
     """
     check_settings(weights, iterations)
     methods = {weight: L1Wavelet(weight=weight, wavelet=wavelet) for weight in sorted(set(weights))}
-    return _tune(methods, slices, iterations, maps)
+    return tune_settings(methods, slices, iterations, maps)
 
 
-def _tune(
+def tune_settings(
     methods: Mapping[float, Reconstruction],
     slices: Iterable[Mapping[str, Any]],
     iterations: Sequence[int],
     maps: Sequence[MapMethod],
 ) -> BaselineTuning:
-    """Try all maps and numbers of iterations with each of the methods, which are keyed by increasing weight."""
+    """Try all maps and numbers of iterations with each of some reconstructions.
+
+    Args:
+        methods: reconstructions by increasing weight.
+        slices: items as for `tune_cg_sense`.
+        iterations: numbers of iterations to try.
+        maps: ways of estimating the coil maps to try.
+
+    Returns:
+        The best setting and the table of all. A best one at an end of the grid is logged as a warning.
+
+    Raises:
+        ValueError: if there is no slice, or a target is zero everywhere.
+    """
     iterations = sorted(set(iterations))
     check_methods(maps)
     sums = np.zeros((len(maps), len(methods), len(iterations)))

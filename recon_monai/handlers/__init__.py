@@ -14,6 +14,7 @@ from recon_monai.handlers.effective_batch import EffectiveBatchScheduler
 from recon_monai.handlers.epoch import EpochNotifier
 from recon_monai.handlers.feature_statistics import FeatureStatistics
 from recon_monai.handlers.held_out import HeldOutMetrics
+from recon_monai.handlers.hyper_parameters import HyperParameters
 from recon_monai.handlers.image_panels import ImagePanels
 from recon_monai.handlers.new_anatomy import NewAnatomyOutput
 from recon_monai.handlers.plateau import PlateauLearningRate
@@ -21,6 +22,7 @@ from recon_monai.handlers.progress import TrainingProgress
 from recon_monai.handlers.reconstruction_saver import ReconstructionSaver
 from recon_monai.handlers.record import RunRecord
 from recon_monai.handlers.stop_signals import Interrupted, StopSignals
+from recon_monai.handlers.training_curves import TrainingCurves, learned_weights
 from recon_monai.handlers.validation import FinalValidation, InitialValidation, validation_due
 from recon_monai.handlers.volume_domain_check import VolumeDomainCheck
 from recon_monai.handlers.volume_metrics import VolumeMetrics
@@ -42,6 +44,7 @@ __all__ = [
     "FeatureStatistics",
     "FinalValidation",
     "HeldOutMetrics",
+    "HyperParameters",
     "ImagePanels",
     "InitialValidation",
     "Interrupted",
@@ -53,6 +56,7 @@ __all__ = [
     "StopSignals",
     "SuperResolutionMetrics",
     "TrainingCheckpoint",
+    "TrainingCurves",
     "TrainingProgress",
     "VolumeCollector",
     "VolumeDomainCheck",
@@ -61,5 +65,6 @@ __all__ = [
     "VolumeMetrics",
     "VolumePanels",
     "WholeVolumeHandler",
+    "learned_weights",
     "validation_due",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,24 @@ class CurveWriter:
         """As of ``SummaryWriter``."""
         if distributed.is_main():
             self._open().add_image(*args, **kwargs)
+
+    def add_hyper_parameters(self, values: Mapping[str, Any], metrics: Mapping[str, float], step: int) -> None:
+        """Settings and metrics for the table of runs, in this file; ``SummaryWriter.add_hparams`` makes another one.
+
+        Args:
+            values: numbers, switches and words by name.
+            metrics: by name.
+            step: of the metrics.
+        """
+        if not distributed.is_main():
+            return
+        from torch.utils.tensorboard.summary import hparams  # slow to import
+
+        writer = self._open()
+        for part in hparams(dict(values), dict(metrics)):
+            writer._get_file_writer().add_summary(part)
+        for name, value in metrics.items():
+            writer.add_scalar(name, value, step)
 
     def flush(self) -> None:
         """Write out what is buffered."""

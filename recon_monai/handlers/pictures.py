@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
-__all__ = ["Box", "choose_window", "color_error", "contact_sheet", "gray", "panel", "panel_boxes"]
+__all__ = ["Box", "choose_window", "color_error", "contact_sheet", "gray", "panel", "panel_boxes", "write_line"]
 
 _MARGIN, _GAP, _TITLE, _LABEL, _CAPTION, _FOOTER, _BAR = 16, 10, 40, 30, 26, 30, 74
 _WHITE, _GRAY, _DIM = (245, 245, 245), (175, 180, 190), (120, 125, 135)
@@ -229,22 +229,31 @@ def _write_texts(
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     full_width = picture.width - 2 * _MARGIN
-    _write(draw, (_MARGIN, _MARGIN), title, 22, _WHITE, full_width)
+    write_line(draw, (_MARGIN, _MARGIN), title, 22, _WHITE, full_width)
     for label, box in zip(tiles, boxes, strict=True):
-        _write(draw, (box.left, box.top - _LABEL + 4), label, 18, _WHITE, box.right - box.left)
-        _write(draw, (box.left, box.bottom + 5), captions.get(label, ""), 16, _GRAY, box.right - box.left)
+        write_line(draw, (box.left, box.top - _LABEL + 4), label, 18, _WHITE, box.right - box.left)
+        write_line(draw, (box.left, box.bottom + 5), captions.get(label, ""), 16, _GRAY, box.right - box.left)
     if bar_top is not None:
         box = boxes[-1]
-        _write(draw, (box.right + 26, box.top - 2), bar_top, 15, _GRAY, _BAR)
-        _write(draw, (box.right + 26, box.bottom - 17), "0", 15, _GRAY, _BAR)
-    _write(draw, (_MARGIN, picture.height - _MARGIN - 17), footer, 15, _DIM, full_width)
+        write_line(draw, (box.right + 26, box.top - 2), bar_top, 15, _GRAY, _BAR)
+        write_line(draw, (box.right + 26, box.bottom - 17), "0", 15, _GRAY, _BAR)
+    write_line(draw, (_MARGIN, picture.height - _MARGIN - 17), footer, 15, _DIM, full_width)
     return np.array(picture)
 
 
-def _write(
+def write_line(
     draw: ImageDraw, place: tuple[int, int], text: str, size: int, color: tuple[int, int, int], width: int
 ) -> None:
-    """Write one line, shortened with an ellipsis to the width there is."""
+    """Write one line, shortened with an ellipsis to the width there is.
+
+    Args:
+        draw: Pillow's, of the picture.
+        place: left and top in pixels.
+        text: the line.
+        size: of the font in pixels.
+        color: RGB.
+        width: in pixels.
+    """
     font = _font(size)
     shown = text
     while shown and draw.textlength(shown, font) > width:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -48,22 +49,26 @@ def quality_3d(*, prediction: Volume, target: Volume) -> dict[str, float]:
     }
 
 
-def sharpness(*, prediction: Volume, target: Volume) -> float:
+def sharpness(*, prediction: Volume, target: Volume, axes: Sequence[int] = (0, 1, 2)) -> float:
     """Gradient energy of a volume over that of its target: below 1 for a blurred one, above for a noisy one.
 
     Args:
         prediction: real ``(D, H, W)``.
         target: same shape.
+        axes: along which neighbors are compared; ``(1, 2)`` for slices that were reconstructed one by one, where what
+            differs between slices is anatomy and says nothing of sharpness.
 
     Returns:
         Ratio of the sums of squared differences between neighbors, all axes alike; NaN for a constant target.
 
     Raises:
-        ValueError: if the shapes differ or are not 3-D.
+        ValueError: if the shapes differ or are not 3-D, or an axis is none of 0, 1 and 2, or given twice.
         TypeError: if a volume is complex.
     """
+    if not axes or len(set(axes)) != len(axes) or not set(axes) <= {0, 1, 2}:
+        raise ValueError(f"axes is {list(axes)}, expected some of 0, 1 and 2, each once")
     found, wanted = (
-        sum(float(volume.diff(dim=axis).square().sum()) for axis in range(3))
+        sum(float(volume.diff(dim=axis).square().sum()) for axis in axes)
         for volume in checked_volumes(prediction, target)
     )
     return found / wanted if wanted else math.nan

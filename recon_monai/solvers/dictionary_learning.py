@@ -56,6 +56,7 @@ def dictionary(
     weight: float,
     *,
     settings: DictionarySettings | None = None,
+    start: torch.Tensor | None = None,
     iterations: int = 5,
     tolerance: float = 0.0,
 ) -> Solution:
@@ -76,6 +77,9 @@ def dictionary(
         data: ``y``, shape ``(..., *range_shape)``; each entry of the batch gets its own dictionary.
         weight: of the patches, at least 0.
         settings: sizes of the dictionary; None takes the defaults.
+        start: image whose patches are learned first, shape ``(..., *domain_shape)``; None is the least-squares solution
+            after 10 iterations. Where samples are missing in the image itself give a filled one: patches with gaps
+            teach gaps, which take many iterations to fill.
         iterations: number of alternations.
         tolerance: see `run`.
 
@@ -87,12 +91,17 @@ def dictionary(
         ImportError: if scikit-learn is missing (the message holds the pip line).
         ValueError: if a setting is out of range or a shape does not fit.
     """
-    return run(dictionary_steps(operator, data, weight, settings=settings), iterations, tolerance)
+    return run(dictionary_steps(operator, data, weight, settings=settings, start=start), iterations, tolerance)
 
 
 @torch.no_grad()
 def dictionary_steps(
-    operator: LinearOperator, data: torch.Tensor, weight: float, *, settings: DictionarySettings | None = None
+    operator: LinearOperator,
+    data: torch.Tensor,
+    weight: float,
+    *,
+    settings: DictionarySettings | None = None,
+    start: torch.Tensor | None = None,
 ) -> Iterator[Step]:
     """The iterates of `dictionary`, without end.
 
@@ -101,9 +110,10 @@ def dictionary_steps(
         data: see `dictionary`.
         weight: see `dictionary`.
         settings: see `dictionary`.
+        start: see `dictionary`.
 
     Yields:
-        The least-squares solution after 10 iterations, then each iterate.
+        The start, then each iterate.
 
     Raises:
         ImportError: see `dictionary`.
@@ -112,7 +122,7 @@ def dictionary_steps(
     check_number("weight", weight)
     sizes = settings or DictionarySettings()
     patches = PatchOperator(operator.domain_shape, sizes.patch, sizes.stride)
-    image = conjugate_gradient(operator, data, iterations=_INNER).image
+    image = conjugate_gradient(operator, data, iterations=_INNER).image if start is None else start
     yield Step(image, 0.5 * energy(operator(image) - data, len(operator.range_shape)))
     entries = image.reshape(-1, *operator.domain_shape)
     coders = [_Coder(sizes, patches) for _ in entries]

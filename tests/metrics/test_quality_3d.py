@@ -59,3 +59,16 @@ def test_undefined_values_are_nan_and_bad_volumes_refused(pair: tuple[np.ndarray
         quality_3d(prediction=prediction, target=target)
     with pytest.raises(ValueError, match="at least 7"):
         quality_3d(prediction=target[:6], target=target[:6])
+
+
+def test_sharpness_in_the_plane_does_not_see_what_is_between_slices(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    prediction, target = pair
+    gains = np.linspace(0.5, 2, len(target))[:, None, None]
+    found = sharpness(prediction=gains * target, target=target, axes=(1, 2))
+    energy = sum(np.square(np.diff(target, axis=axis)).sum(axis=(1, 2)) for axis in (1, 2))
+    assert found == pytest.approx(float((gains.ravel() ** 2 * energy).sum() / energy.sum()))
+    one = sharpness(prediction=prediction[:1], target=target[:1])
+    assert one == pytest.approx(sharpness(prediction=prediction[:1], target=target[:1], axes=(1, 2))), "a single slice"
+    for axes in ((), (1, 1), (3,), (-1,)):
+        with pytest.raises(ValueError, match="expected some of 0, 1 and 2, each once"):
+            sharpness(prediction=prediction, target=target, axes=axes)

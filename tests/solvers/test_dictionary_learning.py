@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from recon_monai.physics import IdentityOperator, keyed_generator
-from recon_monai.solvers import DictionaryLearning, DictionarySettings, LeastSquares, PatchOperator, dictionary
-from recon_monai.solvers.dictionary_learning import _Coder
+from recon_monai.physics import IdentityOperator, MaskOperator, keyed_generator
+from recon_monai.solvers import (
+    DictionaryLearning,
+    DictionarySettings,
+    LeastSquares,
+    PatchOperator,
+    dictionary,
+    tikhonov,
+)
+from recon_monai.solvers.dictionary_learning import _Coder, dictionary_steps
 
 SMALL = DictionarySettings(patch=4, stride=2, atoms=16, sparsity=3)
 
@@ -64,6 +71,19 @@ def test_a_noiseless_phantom_is_recovered(make_problem) -> None:
     found = dictionary(problem.operator, problem.kspace, 1e-4, settings=SMALL, iterations=4)
     assert (found.image - problem.truth).abs().max() < 1e-3
     assert found.objective.shape == (5,)
+
+
+def test_gaps_of_an_image_are_filled_from_a_filled_start(make_problem) -> None:
+    truth = make_problem(dtype=torch.complex128).truth.abs()
+    operator = MaskOperator(torch.rand(1, 32, 32, generator=keyed_generator("gaps")) < 0.5)
+    data = operator(truth[None])
+    filled = tikhonov(operator, data, 1e-3, on="gradient").image
+    from_gaps, from_filled = (
+        dictionary(operator, data, 0.1, settings=SMALL, start=start, iterations=2).image[0] for start in (None, filled)
+    )
+    assert error(from_filled, truth) < 0.3 * error(from_gaps, truth)
+    first = next(dictionary_steps(operator, data, 0.1, settings=SMALL, start=filled))
+    assert torch.equal(first.image, filled)
 
 
 def test_noise_goes_and_structure_stays(make_problem) -> None:

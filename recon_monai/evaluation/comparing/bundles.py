@@ -1,0 +1,110 @@
+"""A bundle as a method: its own configuration of the evaluation, on the masks or low resolutions of the comparison."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+
+from recon_monai.evaluation.comparing.settings import ComparisonSettings
+from recon_monai.evaluation.comparing.words import MethodWord
+
+__all__ = ["LoadedBundle", "load_bundle"]
+
+
+class LoadedBundle:
+    """The parts of a bundle's evaluation.
+
+    Args:
+        parser: with its configuration.
+        word: as it was asked for.
+        device: of the network.
+
+    Attributes:
+        weights: the file.
+        network: with its weights, in evaluation mode.
+        preprocessing: of an item.
+        prepare_batch: see `recon_monai.engines`.
+        inferer: see `recon_monai.engines` and `recon_monai.inferers`.
+    """
+
+    def __init__(self, parser: ConfigParser, word: MethodWord, device: torch.device) -> None:
+        self.word = word
+        self.device = device
+        self.weights = Path(parser.get_parsed_content("weights"))
+        self.network = parser.get_parsed_content("network").eval()
+        self.preprocessing = parser.get_parsed_content("preprocessing")
+        self.prepare_batch = parser.get_parsed_content("evaluator::prepare_batch")
+        self.inferer = parser.get_parsed_content("inferer")
+
+    @property
+    def fingerprint(self) -> str:
+        """Short hash of the weights."""
+        return hashlib.sha256(self.weights.read_bytes()).hexdigest()[:16]
+
+    @torch.no_grad()
+    def infer(self, item: Mapping[str, Any], **options: Any) -> torch.Tensor:
+        """The network's image of a prepared item, as the bundle's evaluator calls it.
+
+        Args:
+            item: after the preprocessing.
+            options: take the place of arguments that the batch gives the inferer.
+
+        Returns:
+            ``(1, ...)`` on the CPU.
+        """
+        inputs, _, arguments, named = self.prepare_batch(_batch(item), self.device)
+        return self.inferer(inputs, self.network, *arguments, **{**named, **options})[0].detach().cpu()
+
+
+def load_bundle(word: MethodWord, settings: ComparisonSettings) -> tuple[LoadedBundle, bool]:
+    """Read the configuration of a bundle's evaluation, build its network and load its weights.
+
+    Args:
+        word: with the folder, overlays and checkpoint.
+        settings: whose masks and low resolutions take the place of the bundle's own.
+
+    Returns:
+        The bundle, and whether it is for volumes.
+
+    Raises:
+        ValueError: if the configuration cannot be used, or weights do not fit.
+        FileNotFoundError: if there are no weights.
+    """
+    if word.folder is None:
+        raise ValueError(f"{word.name} is no bundle")
+    parser = ConfigParser()
+    parser.read_config([str(word.folder / "configs" / "evaluate.json"), *map(str, word.overlays)])
+    volumes = "low_resolution" in parser
+    parser["bundle_root"] = str(word.folder)
+    parser["ckpt"] = None if word.checkpoint is None else str(word.checkpoint)
+    parser["device"] = settings.device
+    if volumes:
+        for name, value in settings.low_resolution().items():
+            parser[f"low_resolution::{name}"] = value
+    else:
+        parser["mask"] = settings.sampling_configuration()
+        parser["file_mask"] = settings.file_mask
+    if "imports" in parser:
+        parser.get_parsed_content("imports")
+    try:
+        return LoadedBundle(parser, word, torch.device(settings.device)), volumes
+    except RuntimeError as error:  # MONAI's, around what a part of the bundle says
+        raise _root(error) from error
+
+
+def _root(error: BaseException) -> BaseException:
+    """What is behind an error, if that is one of the user's; else the error."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, ValueError | OSError):
+        found = found.__cause__
+    return error if found is None else found
+
+
+def _batch(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A batch of one item, as a loader makes it."""
+    return {key: value[None] if isinstance(value, torch.Tensor) else [value] for key, value in item.items()}

@@ -1,0 +1,85 @@
+"""Paired differences between methods over the same files, with bootstrap intervals over subjects."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recon_monai.evaluation.bootstrap import paired_gain
+
+__all__ = ["COMPARED", "paired_differences"]
+
+COMPARED = ("ssim", "psnr", "nmse", "foreground_ssim")
+"""Numbers that say how near a reconstruction is to its reference."""
+
+_RESAMPLES = 2000
+
+Row = Mapping[str, Any]
+
+
+def paired_differences(rows: Sequence[Row], methods: Sequence[str], *, seed: int = 0) -> list[dict[str, Any]]:
+    """Each method minus each one before it, within groups of data, anatomy, acceleration and contrast.
+
+    A subject with several files counts once, by the mean of its differences; files whose subject is not known are
+    subjects of their own.
+
+    Args:
+        rows: of the comparison.
+        methods: names, in order.
+        seed: of the bootstrap.
+
+    Returns:
+        Entries of ``differences``.
+    """
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["data"], group_of(row)), []).append(row)
+    found = []
+    for (data, group), members in groups.items():
+        for metric in COMPARED:
+            values = _values(members, metric)
+            for base, method in itertools.combinations(methods, 2):
+                entry = _difference(values, method, base, seed)
+                if entry is not None:
+                    found.append({"data": data, "group": group, "metric": metric, **entry})
+    return found
+
+
+def group_of(row: Row) -> str:
+    """Anatomy, acceleration and contrast of a row in words, as the report writes them."""
+    nominal = row["acceleration"]
+    words = (
+        row["anatomy"] or "unknown anatomy",
+        f"{nominal:g}x" if isinstance(nominal, int | float) else str(nominal or ""),
+        row["contrast"] or "unknown contrast",
+    )
+    return " · ".join(word for word in words if word)
+
+
+def _values(rows: Sequence[Row], metric: str) -> dict[str, dict[tuple[str, str], float]]:
+    """By method, the defined values by subject and file."""
+    values: dict[str, dict[tuple[str, str], float]] = {}
+    for row in rows:
+        number = row[metric]
+        if number is not None and math.isfinite(number):
+            values.setdefault(row["method"], {})[row["subject"] or row["file"], row["file"]] = number
+    return values
+
+
+def _difference(
+    values: Mapping[str, Mapping[tuple[str, str], float]], method: str, base: str, seed: int
+) -> dict[str, Any] | None:
+    ours, theirs = values.get(method, {}), values.get(base, {})
+    both = [key for key in ours if key in theirs]
+    if not both:
+        return None
+    subjects: dict[str, list[float]] = {}
+    for key in both:
+        subjects.setdefault(key[0], []).append(ours[key] - theirs[key])
+    means = [math.fsum(gains) / len(gains) for gains in subjects.values()]
+    gain = paired_gain(means, [0.0] * len(means), resamples=_RESAMPLES, seed=seed)
+    ends = {"mean": gain.mean, "low": gain.low, "high": gain.high}
+    known = {name: None if math.isnan(value) else value for name, value in ends.items()}
+    return {"method": method, "base": base, **known, "files": len(both), "subjects": len(means)}
