@@ -31,6 +31,7 @@ class ComparisonSettings:
         recipes: of low resolution, names of ``LOW_RESOLUTION_RECIPES``.
         slice_axis: across which axis slices of volumes lie, see `SimulateLowResolutiond`.
         noise: standard deviation of the noise of the low resolution, relative to the volume's robust maximum.
+        anatomy: of all volumes, for their groups; None takes what is written beside them, see `volume_labels`.
         shown_slices: of each volume, central ones, that are kept as images.
         consistency: whether to measure the residual against k-space and the error in the null space.
         downstream: whether to segment reconstruction and target.
@@ -54,6 +55,7 @@ class ComparisonSettings:
     recipes: tuple[str, ...] = ("inplane2", "isotropic2")
     slice_axis: int | Literal["random", "coarsest"] = 2
     noise: float = 0.0
+    anatomy: str | None = None
     shown_slices: int = 16
     consistency: bool = True
     downstream: bool = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from comparing_data import tiny_bundle, write_scan, write_volume
 from recon_monai.data import FastMRISliceDataset, write_split
 from recon_monai.evaluation.comparing import ComparisonSettings, compare_methods, parse_method
 from recon_monai.evaluation.comparing import running as running_module
-from recon_monai.evaluation.report import read_comparison
+from recon_monai.evaluation.report import read_comparison, write_report
 from recon_monai.evaluation.uncertainty import estimate_noise
 from recon_monai.metrics import ssim
 from recon_monai.physics import fft2c, ifft2c
@@ -103,10 +104,34 @@ def test_total_variation_agrees_with_the_samples_better_than_it_smooths(tmp_path
     assert "tuned for inplane2, isotropic2" in found["thick4mm", "total_variation_3d"]["failure"]
 
 
+def test_volumes_are_grouped_by_what_names_and_files_beside_them_say(tmp_path, volumes):
+    data = tmp_path / "data"
+    shutil.copytree(volumes, data)
+    (data / "sub-1_T1w.nii.gz").rename(data / "scan.nii.gz")
+    (data / "scan.json").write_text('{"SeriesDescription": "Ax T2 FLAIR", "BodyPartExamined": "HEAD"}')
+    (data / "sub-2_T1w.nii.gz").write_bytes(b"nothing")
+    settings = ComparisonSettings(recipes=("inplane2", "isotropic2"), split="all", shown_slices=4)
+    compare_methods(tmp_path / "out", ["trilinear", "cubic"], [data], settings)
+    content = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    found = {row["file"]: (row["data"], row["anatomy"], row["contrast"]) for row in content["rows"]}
+    assert found == {
+        "scan.nii.gz": ("volume", "head", "FLAIR"),
+        "sub-0_T1w.nii.gz": ("volume", None, "T1"),
+        "sub-2_T1w.nii.gz": ("unreadable", None, None),
+    }
+    assert {entry["group"] for entry in content["differences"]} == {
+        "inplane2 · T1", "isotropic2 · T1", "head · inplane2 · FLAIR", "head · isotropic2 · FLAIR"
+    }  # fmt: skip
+    bad = [row for row in content["rows"] if row["data"] == "unreadable"]
+    assert [row["method"] for row in bad] == ["trilinear", "cubic"] and "sub-2_T1w.nii.gz" in bad[0]["failure"]
+    again = compare_methods(tmp_path / "out", ["cubic"], [data], replace(settings, anatomy="brain"))
+    assert {row["anatomy"] for row in again.rows if row["data"] == "volume"} == {"brain"} and again.computed == 4
+
+
 def test_simulated_and_measured_files_stay_apart(compared):
     _, _, content = compared
     kinds = {row["file"]: row["data"] for row in content["rows"]}
-    assert kinds == {"sim0.h5": "simulated", "sim1.h5": "simulated", "raw.h5": "raw", "broken.h5": "raw"}
+    assert kinds == {"sim0.h5": "simulated", "sim1.h5": "simulated", "raw.h5": "raw", "broken.h5": "unreadable"}
     for entry in content["differences"]:
         assert entry["files"] == (2 if entry["data"] == "simulated" else 1)
         assert (entry["low"] is None) == (entry["data"] == "raw")
@@ -126,10 +151,14 @@ def test_paired_difference_is_the_mean_over_subjects(compared):
 
 
 def test_a_file_that_cannot_be_read_is_a_row_with_the_reason(compared):
-    _, done, content = compared
+    folder, done, content = compared
     broken = [row for row in content["rows"] if row["file"] == "broken.h5"]
     assert [row["method"] for row in broken] == ["zero_filled", "cg_sense"]
     assert all("broken.h5" in row["failure"] for row in broken) and done.failed == 2
+    page = write_report(folder, folder / "page.html").path.read_text(encoding="utf-8")
+    assert page.count(broken[0]["failure"].replace("'", "&#39;")) == 1
+    assert "<caption>1 file that cannot be opened" in page
+    assert not any(row["data"] == "unreadable" for row in content["differences"])
 
 
 def test_images_give_the_numbers_of_the_table_again(compared):
