@@ -29,7 +29,10 @@ CONVENTIONS = {
         "several: directions measured with energy below about 0.01"
     ),
     "seconds": "of the reconstruction of the file, coil maps included, reading and metrics not",
-    "memory": "peak of the process while it reconstructed: resident on the CPU, allocated on a GPU",
+    "memory": (
+        "the most that a call added to what was in use before it, so without libraries, data and weights: resident "
+        "memory of the process on the CPU, allocated on a GPU"
+    ),
 }
 _DOWNSTREAM = {"dice": "Dice", "volume_difference": "volume difference", "average_surface_distance": "distance (mm)"}
 

@@ -34,7 +34,7 @@ from recon_monai.evaluation.comparing.words import MethodWord, parse_method
 
 __all__ = ["Compared", "compare_methods", "holds_kspace", "make_methods"]
 
-_FORMAT = 1  # of rows and images that are kept; another number computes them anew
+_FORMAT = 2  # of rows and images that are kept; another number computes them anew
 
 logger = logging.getLogger(__name__)
 
