@@ -34,7 +34,7 @@ from recon_monai.evaluation.comparing.words import MethodWord, parse_method
 
 __all__ = ["Compared", "compare_methods", "holds_kspace", "make_methods"]
 
-_FORMAT = 2  # of rows and images that are kept; another number computes them anew
+_FORMAT = 3  # of rows and images that are kept; another number computes them anew
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ def make_methods(words: Sequence[MethodWord], settings: ComparisonSettings, outp
             if word.kind == "slices":
                 slices.append(make_slice_method(word, settings, output))
             elif word.kind == "volumes":
-                volumes.append(make_volume_method(word))
+                volumes.append(make_volume_method(word, settings))
             else:
                 bundle, for_volumes = load_bundle(word, settings)
                 if for_volumes:

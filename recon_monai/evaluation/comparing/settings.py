@@ -99,14 +99,22 @@ class ComparisonSettings:
         }
 
     def low_resolution(self) -> dict[str, Any]:
-        """Arguments of `SimulateLowResolutiond` that are the same for all methods."""
+        """Arguments of `SimulateLowResolutiond` that are the same for all methods.
+
+        Truncated k-space loses its phase at its own resolution, as in the bundle of super-resolution: what inference
+        gets, since files are stored at the resolution of their scan.
+        """
         return {
-            "recipes": list(self.recipes),
+            "recipes": {name: self._recipe(name) for name in self.recipes},
             "slice_axis": self.slice_axis,
             "noise": self.noise,
             "interpolation": "fourier",
             "seed": self.seed,
         }
+
+    @staticmethod
+    def _recipe(name: str) -> dict[str, str]:
+        return {"magnitude": "coarse"} if LOW_RESOLUTION_RECIPES[name].mode == "truncate" else {}
 
 
 def fingerprint_of(*parts: Any) -> str:

@@ -157,22 +157,28 @@ class VolumeMethod(ABC):
         """The volume ``(1, D, H, W)`` in the scale of the item, on the CPU."""
 
 
-def make_volume_method(word: MethodWord) -> VolumeMethod:
+def make_volume_method(word: MethodWord, settings: ComparisonSettings) -> VolumeMethod:
     """Make a method by its name.
 
     Args:
         word: of the kind ``"volumes"``.
+        settings: how low resolution is simulated.
 
     Returns:
         The method.
     """
-    return _Interpolation(word) if word.word in BASELINES else _TotalVariation(word)
+    return _Interpolation(word, settings) if word.word in BASELINES else _TotalVariation(word)
 
 
 class _Interpolation(VolumeMethod):
-    def __init__(self, word: MethodWord) -> None:
+    def __init__(self, word: MethodWord, settings: ComparisonSettings) -> None:
         self.name = word.word
-        self.interpolate = InterpolationBaselinesd(target=("target",), methods=[word.word])  # type: ignore[list-item]
+        recipes = SimulateLowResolutiond(**settings.low_resolution()).recipes
+        self.interpolate = InterpolationBaselinesd(
+            target=("target",),
+            methods=[word.word],  # type: ignore[list-item]
+            recipes=recipes,
+        )
         self.record = MethodRecord(
             word.name, "interpolation", f"{word.word} interpolation of the coarse samples", None, None, word.word
         )

@@ -18,6 +18,8 @@ from comparing_data import tiny_bundle, write_scan, write_volume
 from recon_monai.data import FastMRISliceDataset, write_split
 from recon_monai.evaluation.comparing import ComparisonSettings, compare_methods, parse_method
 from recon_monai.evaluation.comparing import running as running_module
+from recon_monai.evaluation.comparing.volume_labels import VolumeLabels
+from recon_monai.evaluation.comparing.volumes import VolumeReader, find_volume_cases, make_volume_method
 from recon_monai.evaluation.report import read_comparison, write_report
 from recon_monai.evaluation.uncertainty import estimate_noise
 from recon_monai.metrics import ssim
@@ -55,13 +57,13 @@ def compared(tmp_path_factory: pytest.TempPathFactory, scans: Path):
     return folder, done, json.loads((folder / "comparison.json").read_text())
 
 
-def evaluated(parser, name: str) -> dict[tuple[str, str], dict[str, str]]:
-    """Rows of the table that a bundle's own evaluation writes, of its network."""
+def evaluated(parser) -> dict[tuple[str, str, str], dict[str, str]]:
+    """Rows of the table that a bundle's own evaluation writes, by file, acceleration or recipe, and method."""
     parser.get_parsed_content("imports")
     parser.get_parsed_content("evaluator").run()
     with (Path(parser["output_dir"]) / "volumes.csv").open() as file:
         rows = list(csv.DictReader(file))
-    return {(row["file"], row.get("recipe", row.get("acceleration"))): row for row in rows if row["method"] == name}
+    return {(row["file"], row.get("recipe", row.get("acceleration")), row["method"]): row for row in rows}
 
 
 @pytest.mark.slow
@@ -70,12 +72,12 @@ def test_numbers_are_those_of_the_evaluation_of_the_bundle(tmp_path, scans, name
     method, parser = tiny_bundle(tmp_path, name)
     parser["dataset_dir"], parser["skip_bad"] = str(scans), True
     parser["accelerations"], parser["center_fractions"] = [4], [0.16]
-    wanted = evaluated(parser, "reconstruction")
+    wanted = evaluated(parser)
     done = compare_methods(tmp_path / "out", [method], [scans], FOURFOLD)
     rows = [row for row in done.rows if row["failure"] is None]
-    assert len(rows) == len(wanted) == 3
+    assert len(rows) == 3
     for row in rows:
-        theirs = wanted[row["file"], str(row["acceleration"])]
+        theirs = wanted[row["file"], str(row["acceleration"]), "reconstruction"]
         for metric in ("ssim", "psnr", "nmse", "foreground_ssim"):
             assert row[metric] == pytest.approx(float(theirs[metric]), rel=1e-6)
 
@@ -84,16 +86,42 @@ def test_numbers_are_those_of_the_evaluation_of_the_bundle(tmp_path, scans, name
 def test_numbers_of_volumes_are_those_of_the_evaluation_of_the_bundle(tmp_path, volumes):
     method, parser = tiny_bundle(tmp_path, "mdcsrn_wgan_gp")
     parser["dataset_dir"], parser["split"], parser["cache"] = str(volumes), "all", False
-    parser["test_recipes"], parser["slice_axis"] = ["isotropic2"], 2
-    wanted = evaluated(parser, "super-resolution")
-    settings = ComparisonSettings(recipes=("isotropic2",), split="all", shown_slices=4)
+    recipes = ["inplane2", "isotropic2", "thick4mm"]
+    parser["test_recipes"], parser["slice_axis"] = recipes, 2
+    wanted = evaluated(parser)
+    settings = ComparisonSettings(recipes=tuple(recipes), split="all", shown_slices=4)
     done = compare_methods(tmp_path / "out", [method, "trilinear", "cubic", "sinc"], [volumes], settings)
-    assert len(done.rows) == 4 * len(wanted) == 12 and done.failed == 0
-    for row in done.rows[::4]:
-        theirs = wanted[row["file"], row["acceleration"]]
+    assert len(done.rows) == len(wanted) == 36 and done.failed == 0
+    for row in done.rows:
+        name = "super-resolution" if row["method"] == "mdcsrn_wgan_gp" else row["method"]
+        theirs = wanted[row["file"], row["acceleration"], name]
         for metric in ("ssim", "psnr", "sharpness"):
             assert row[metric] == pytest.approx(float(theirs[metric]), rel=1e-6)
         assert row["nmse"] == pytest.approx(float(theirs["nrmse"]) ** 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("recipe", ["inplane2", "isotropic2"])
+def test_all_methods_for_volumes_start_from_the_same_coarse_magnitudes(volumes, recipe):
+    """Oracle: sums of Fourier series, written out."""
+    settings = ComparisonSettings(recipes=(recipe,), split="all", max_files=1)
+    reader = VolumeReader(find_volume_cases(volumes, settings)[0], settings, VolumeLabels(None, None))
+    made = {name: make_volume_method(parse_method(name), settings) for name in ("sinc", "total_variation_3d")}
+    image = made["total_variation_3d"].prepare(reader)["image"][0].numpy()
+    np.testing.assert_allclose(made["sinc"].resolve(reader.item)[0].numpy(), image, atol=1e-5)
+    expected, found = reader.target.numpy(), image
+    for axis in (0, 1) if recipe == "inplane2" else (0, 1, 2):
+        size = expected.shape[axis]
+        places = 2 * np.arange(size // 2) + 0.5
+        waves = np.exp(2j * np.pi * np.fft.fftfreq(size) * places[:, None]) @ np.fft.fft(np.eye(size)) / size
+        weights = np.select(
+            [abs(np.fft.fftfreq(size)) < 0.25 - 1e-9, abs(np.fft.fftfreq(size)) < 0.25 + 1e-9], [1, 0.5]
+        )
+        low = np.fft.ifft(weights[:, None] * np.fft.fft(np.eye(size), axis=0), axis=0).real
+        expected = np.moveaxis(np.tensordot(waves.real @ low, expected, (1, axis)), 0, axis)
+        found = np.moveaxis(np.tensordot(waves.real, found, (1, axis)), 0, axis)
+        beyond = abs(np.fft.fftfreq(size)) > 0.25 + 1e-9
+        assert abs(np.fft.fft(image, axis=axis).compress(beyond, axis)).max() < 1e-3
+    np.testing.assert_allclose(found, abs(expected), atol=1e-4)
 
 
 def test_total_variation_agrees_with_the_samples_better_than_it_smooths(tmp_path, volumes):
