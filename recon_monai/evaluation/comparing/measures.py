@@ -28,7 +28,10 @@ CONVENTIONS = {
         "norm of the part of the error that was not measured over that of the target; one coil: outside the mask; "
         "several: directions measured with energy below about 0.01"
     ),
-    "seconds": "of the reconstruction of the file, coil maps included, reading and metrics not",
+    "seconds": (
+        "of the reconstruction of the file, coil maps included, reading and metrics not; for slices after a call that "
+        "does not count"
+    ),
     "memory": (
         "the most that a call added to what was in use before it, so without libraries, data and weights: resident "
         "memory of the process on the CPU, allocated on a GPU"

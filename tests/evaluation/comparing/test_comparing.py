@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from comparing_data import tiny_bundle, write_scan, write_volume
 from recon_monai.data import FastMRISliceDataset, write_split
 from recon_monai.evaluation.comparing import ComparisonSettings, compare_methods, parse_method
 from recon_monai.evaluation.comparing import running as running_module
+from recon_monai.evaluation.comparing.slice_methods import _ZeroFilledMethod
 from recon_monai.evaluation.comparing.volume_labels import VolumeLabels
 from recon_monai.evaluation.comparing.volumes import VolumeReader, find_volume_cases, make_volume_method
 from recon_monai.evaluation.report import read_comparison, write_report
@@ -253,6 +255,20 @@ def test_a_method_that_fails_on_a_file_costs_no_other(tmp_path, scans, monkeypat
     monkeypatch.undo()
     again = compare_methods(tmp_path, ["zero_filled", "cg_sense"], [scans], FOURFOLD)
     assert again.computed == 1 and all(row["failure"] is None for row in again.rows if row["file"] != "broken.h5")
+
+
+def test_what_a_method_does_once_is_in_no_row(tmp_path, scans, monkeypatch):
+    original, calls = _ZeroFilledMethod.call, []
+
+    def slow_at_first(method, item):
+        time.sleep(0 if calls else 2)
+        calls.append(item["file"])
+        return original(method, item)
+
+    monkeypatch.setattr(_ZeroFilledMethod, "call", slow_at_first)
+    settings = replace(FOURFOLD, consistency=False, max_slices=1)
+    rows = compare_methods(tmp_path, ["zero_filled"], [scans], settings).rows
+    assert len(calls) == 4 and all(row["seconds"] < 1 for row in rows if row["data"] != "unreadable")
 
 
 def test_what_was_done_before_an_interrupt_is_kept(tmp_path, scans, monkeypatch):
