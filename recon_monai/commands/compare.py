@@ -27,6 +27,7 @@ def compare(
     max_slices: int | None = None,
     recipes: str | Sequence[str] = ("inplane2", "isotropic2"),
     noise: float = 0.0,
+    anatomy: str | None = None,
     bootstrap: int = 0,
     bootstrap_by: str = "noise",
     consistency: bool = True,
@@ -63,6 +64,7 @@ def compare(
         max_slices: at most so many central slices of each file of k-space.
         recipes: low resolutions of volumes, separated by commas.
         noise: of the low resolution, relative to the volume's robust maximum.
+        anatomy: of the volumes, for example brain; without it what a JSON file beside a volume says (BodyPartExamined).
         bootstrap: so many simulated acquisitions of each one measured, for the spread; takes so many times as long.
         bootstrap_by: noise or mask, what they vary.
         consistency: measure the residual against k-space and the error in its null space.
@@ -97,6 +99,7 @@ def compare(
         max_slices=max_slices,
         recipes=tuple(words_of(recipes)),
         noise=float(noise),
+        anatomy=None if anatomy is None else str(anatomy),
         bootstrap=bootstrap,
         bootstrap_by=bootstrap_by,  # type: ignore[arg-type]
         consistency=consistency,

@@ -130,6 +130,8 @@ def test_headers_that_say_little_are_noted(tmp_path: Path) -> None:
         ("sub-1_T2starw", "T2star"),
         ("PD axial", "PD"),
         ("MP2RAGE", "T1"),
+        ("head-05_AXT1", "T1"),
+        ("relaxT2 fit", None),
         ("best12 scan", None),
         ("volume", None),
     ],

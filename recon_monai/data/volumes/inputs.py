@@ -25,6 +25,7 @@ _CONTRASTS = (  # the first that is found counts: a FLAIR may well call itself T
     ("T1", r"t1w?|mp2?rage|spgr|bravo"),
     ("T2", r"t2w?|inplanet2"),
 )
+_PLANE = "(?:ax|cor|sag)?"  # AXT1, as fastMRI has it
 _LENGTHS_OK = ("mm", "unknown")
 _SCANNER, _ALIGNED = 1, 2  # codes of NIfTI for what an affine leads to
 
@@ -139,7 +140,7 @@ def contrast_of(text: str) -> str | None:
         ``"T1"``, ``"T2"``, ``"FLAIR"``, ``"PD"``, ``"T2star"`` or ``"SWI"``; None if it speaks of none.
     """
     for name, pattern in _CONTRASTS:
-        if re.search(rf"(?<![a-zA-Z0-9])(?:{pattern})(?![a-zA-Z0-9])", text, re.IGNORECASE):
+        if re.search(rf"(?<![a-zA-Z0-9]){_PLANE}(?:{pattern})(?![a-zA-Z0-9])", text, re.IGNORECASE):
             return name
     return None
 

@@ -48,12 +48,12 @@ def paired_differences(rows: Sequence[Row], methods: Sequence[str], *, seed: int
 
 
 def group_of(row: Row) -> str:
-    """Anatomy, acceleration and contrast of a row in words, as the report writes them."""
+    """Anatomy, acceleration and contrast of a row in words, those that are known, as the report writes them."""
     nominal = row["acceleration"]
     words = (
-        row["anatomy"] or "unknown anatomy",
+        row["anatomy"],
         f"{nominal:g}x" if isinstance(nominal, int | float) else str(nominal or ""),
-        row["contrast"] or "unknown contrast",
+        row["contrast"],
     )
     return " · ".join(word for word in words if word)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +24,9 @@ class Effort:
 
     Attributes:
         seconds: wall time, summed.
-        peak_memory_mb: largest memory at any moment of them: on a GPU what the process had allocated there, on the CPU
-            what was resident of the whole process, libraries and weights included; None where the system does not say.
+        peak_memory_mb: the most that a call added to what was in use before it, so without libraries, data and weights:
+            resident memory of the process on the CPU, what it has allocated on a GPU; None where the system does not
+            say.
     """
 
     seconds: float = 0.0
@@ -42,28 +45,34 @@ def measured_effort(effort: Effort, device: torch.device) -> Iterator[None]:
     if on_gpu:
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
+        before: float | None = torch.cuda.memory_allocated(device) / _MEGABYTE
     else:
-        _forget_peak()
+        before = _fresh_peak()
     began = time.perf_counter()
     yield
     if on_gpu:
         torch.cuda.synchronize(device)
     effort.seconds += time.perf_counter() - began
-    peak = torch.cuda.max_memory_allocated(device) / _MEGABYTE if on_gpu else _resident_peak()
-    known = [value for value in (effort.peak_memory_mb, peak) if value is not None]
-    effort.peak_memory_mb = max(known, default=None)
+    peak = torch.cuda.max_memory_allocated(device) / _MEGABYTE if on_gpu else _resident("VmHWM")
+    if before is not None and peak is not None:
+        effort.peak_memory_mb = max(effort.peak_memory_mb or 0.0, peak - before)
 
 
-def _forget_peak() -> None:
+def _fresh_peak() -> float | None:
+    """Forget earlier peaks and what is free but was kept; resident memory, None where peaks cannot be forgotten."""
+    if not sys.platform.startswith("linux"):
+        return None
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+    if trim is not None:
+        trim(0)  # what an earlier method left would else be taken again without being seen
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
-        return  # no Linux, or not allowed: `_resident_peak` then says None or an older peak of the same process
-
-
-def _resident_peak() -> float | None:
-    try:
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
-    except OSError:
         return None
+    return _resident("VmRSS")
+
+
+def _resident(value: str) -> float | None:
+    """Resident memory of this process now (VmRSS) or at its peak (VmHWM)."""
+    found = re.search(rf"^{value}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     return None if found is None else int(found[1]) * 1024 / _MEGABYTE

@@ -12,10 +12,13 @@ from recon_monai.data import FastMRISliceDataset, read_split
 from recon_monai.data.splits import read_assignment
 from recon_monai.evaluation.comparing.settings import ComparisonSettings
 
-__all__ = ["DATA_NAMES", "BadFile", "KspaceCase", "find_kspace"]
+__all__ = ["DATA_NAMES", "UNREADABLE", "BadFile", "KspaceCase", "find_kspace"]
 
 DATA_NAMES = {"simulated": "simulated", "measured": "raw"}
 """What a file says of its source, to the ``data`` of its rows."""
+
+UNREADABLE = "unreadable"
+"""The ``data`` of files that cannot be opened, of which nothing is known."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,8 +28,14 @@ CONVENTIONS = {
         "norm of the part of the error that was not measured over that of the target; one coil: outside the mask; "
         "several: directions measured with energy below about 0.01"
     ),
-    "seconds": "of the reconstruction of the file, coil maps included, reading and metrics not",
-    "memory": "peak of the process while it reconstructed: resident on the CPU, allocated on a GPU",
+    "seconds": (
+        "of the reconstruction of the file, coil maps included, reading and metrics not; for slices after a call that "
+        "does not count"
+    ),
+    "memory": (
+        "the most that a call added to what was in use before it, so without libraries, data and weights: resident "
+        "memory of the process on the CPU, allocated on a GPU"
+    ),
 }
 _DOWNSTREAM = {"dice": "Dice", "volume_difference": "volume difference", "average_surface_distance": "distance (mm)"}
 

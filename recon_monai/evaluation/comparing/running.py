@@ -9,16 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from recon_monai.data import VolumeError
 from recon_monai.data.folders import data_files, part_folders
 from recon_monai.data.splits import SPLIT_FILE, SPLITS
 from recon_monai.evaluation.comparing.bundles import load_bundle
 from recon_monai.evaluation.comparing.described import MethodRecord
-from recon_monai.evaluation.comparing.kspace_cases import DATA_NAMES, BadFile, KspaceCase, find_kspace
+from recon_monai.evaluation.comparing.kspace_cases import DATA_NAMES, UNREADABLE, BadFile, KspaceCase, find_kspace
 from recon_monai.evaluation.comparing.settings import ComparisonSettings, fingerprint_of
 from recon_monai.evaluation.comparing.slice_methods import BundleReconstruction, SliceMethod, make_slice_method
 from recon_monai.evaluation.comparing.slices import KspaceReader, reconstruct_case
 from recon_monai.evaluation.comparing.store import CaseImages, ComparisonStore
 from recon_monai.evaluation.comparing.tables import empty_row, write_tables
+from recon_monai.evaluation.comparing.volume_labels import volume_labels
 from recon_monai.evaluation.comparing.volumes import (
     BundleSuperResolution,
     VolumeCase,
@@ -32,7 +34,7 @@ from recon_monai.evaluation.comparing.words import MethodWord, parse_method
 
 __all__ = ["Compared", "compare_methods", "holds_kspace", "make_methods"]
 
-_FORMAT = 1  # of rows and images that are kept; another number computes them anew
+_FORMAT = 3  # of rows and images that are kept; another number computes them anew
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +145,7 @@ def make_methods(words: Sequence[MethodWord], settings: ComparisonSettings, outp
             if word.kind == "slices":
                 slices.append(make_slice_method(word, settings, output))
             elif word.kind == "volumes":
-                volumes.append(make_volume_method(word))
+                volumes.append(make_volume_method(word, settings))
             else:
                 bundle, for_volumes = load_bundle(word, settings)
                 if for_volumes:
@@ -170,11 +172,10 @@ class _Comparison:
         self.computed = 0
 
     def add_bad(self, files: Sequence[BadFile]) -> None:
-        """Rows of files that cannot be used: one per method, each with the reason."""
+        """Rows of files of k-space that cannot be used: one per method, each with the reason."""
         for file in files:
             logger.warning("%s cannot be used: %s", file.path.name, file.problem)
-            known = {"file": file.path.name, "data": "raw", "failure": _sentence(file.problem)}
-            self.rows += [empty_row(**known, method=method.record.name) for method in self.methods.slices]
+            self._add_unreadable(file.path.name, "", file.problem, self.methods.slices)
 
     def reconstruct(self, case: KspaceCase) -> None:
         """All methods for slices on one file of k-space."""
@@ -206,9 +207,17 @@ class _Comparison:
     def resolve(self, case: VolumeCase) -> None:
         """All methods for volumes on one volume."""
         entry = case.entry
+        try:
+            labels = volume_labels(case.path, self.settings.anatomy)
+        except VolumeError as error:
+            logger.warning("%s cannot be used: %s", entry["file"], error)
+            self._add_unreadable(entry["file"], entry["subject"], str(error), self.methods.volumes)
+            return
         known = {
             "file": entry["file"],
             "subject": entry["subject"],
+            "anatomy": labels.anatomy,
+            "contrast": labels.contrast,
             "data": "volume",
             "acceleration": entry.get("recipe", "measured"),
         }
@@ -217,7 +226,7 @@ class _Comparison:
 
         def compute(method: VolumeMethod) -> _Parts:
             if not reader:
-                reader.append(VolumeReader(case, self.settings))
+                reader.append(VolumeReader(case, self.settings, labels))
             numbers, images = resolve_case(method, reader[0], self.settings)
             return _Parts({**reader[0].fields, **numbers}, images, reader[0].shown, reader[0].attributes)
 
@@ -229,6 +238,14 @@ class _Comparison:
         if self.rows:
             records = self.methods.records
             write_tables(self.output, records, self.rows, command=self.command, seed=self.settings.seed)
+
+    def _add_unreadable(
+        self, file: str, subject: str, problem: str, methods: Sequence[SliceMethod | VolumeMethod]
+    ) -> None:
+        """Rows of a file of which nothing is known; a volume has one whatever the number of its recipes."""
+        known = {"file": file, "subject": subject, "data": UNREADABLE, "failure": _sentence(problem)}
+        if not any(row["file"] == file and row["data"] == UNREADABLE for row in self.rows):
+            self.rows += [empty_row(**known, method=method.record.name) for method in methods]
 
     def _take(
         self,
@@ -259,7 +276,7 @@ class _Comparison:
     def _key(self, path: Path, slices: Sequence[int], known: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
         """Hash of the file and of what is asked; what else is asked of other files does not matter to this one."""
         state = path.stat()
-        others = ("accelerations", "center_fractions", "max_files", "max_slices", "recipes", "split")
+        others = ("accelerations", "center_fractions", "max_files", "max_slices", "recipes", "split", "anatomy")
         chosen = {name: value for name, value in settings.items() if name not in others}
         fractions = dict(zip(self.settings.accelerations, self.settings.center_fractions, strict=True))
         chosen["center_fraction"] = fractions.get(known["acceleration"])

@@ -31,6 +31,7 @@ class ComparisonSettings:
         recipes: of low resolution, names of ``LOW_RESOLUTION_RECIPES``.
         slice_axis: across which axis slices of volumes lie, see `SimulateLowResolutiond`.
         noise: standard deviation of the noise of the low resolution, relative to the volume's robust maximum.
+        anatomy: of all volumes, for their groups; None takes what is written beside them, see `volume_labels`.
         shown_slices: of each volume, central ones, that are kept as images.
         consistency: whether to measure the residual against k-space and the error in the null space.
         downstream: whether to segment reconstruction and target.
@@ -54,6 +55,7 @@ class ComparisonSettings:
     recipes: tuple[str, ...] = ("inplane2", "isotropic2")
     slice_axis: int | Literal["random", "coarsest"] = 2
     noise: float = 0.0
+    anatomy: str | None = None
     shown_slices: int = 16
     consistency: bool = True
     downstream: bool = True
@@ -97,14 +99,22 @@ class ComparisonSettings:
         }
 
     def low_resolution(self) -> dict[str, Any]:
-        """Arguments of `SimulateLowResolutiond` that are the same for all methods."""
+        """Arguments of `SimulateLowResolutiond` that are the same for all methods.
+
+        Truncated k-space loses its phase at its own resolution, as in the bundle of super-resolution: what inference
+        gets, since files are stored at the resolution of their scan.
+        """
         return {
-            "recipes": list(self.recipes),
+            "recipes": {name: self._recipe(name) for name in self.recipes},
             "slice_axis": self.slice_axis,
             "noise": self.noise,
             "interpolation": "fourier",
             "seed": self.seed,
         }
+
+    @staticmethod
+    def _recipe(name: str) -> dict[str, str]:
+        return {"magnitude": "coarse"} if LOW_RESOLUTION_RECIPES[name].mode == "truncate" else {}
 
 
 def fingerprint_of(*parts: Any) -> str:

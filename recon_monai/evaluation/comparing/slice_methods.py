@@ -37,9 +37,11 @@ class SliceMethod(ABC):
 
     Attributes:
         record: what a table says of it.
+        is_warm: whether it has reconstructed: its libraries are loaded and what it trains first is trained.
     """
 
     record: MethodRecord
+    is_warm: bool = False
 
     @abstractmethod
     def prepare(self, raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -113,6 +113,9 @@ def reconstruct_case(
     for raw, common in reader:
         item = method.prepare(raw)
         _check_mask(item["mask"], common["mask"])
+        if not method.is_warm:
+            method.image(item)
+            method.is_warm = True
         with measured_effort(effort, device):
             whole = method.image(item)
         if not bool(whole.isfinite().all()):

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from recon_monai.data import VolumeDataset
-from recon_monai.data.volumes.inputs import contrast_of
 from recon_monai.evaluation.comparing.bundles import LoadedBundle
 from recon_monai.evaluation.comparing.described import MethodRecord
 from recon_monai.evaluation.comparing.effort import Effort, measured_effort
@@ -21,6 +20,7 @@ from recon_monai.evaluation.comparing.measures import downstream_numbers, volume
 from recon_monai.evaluation.comparing.settings import ComparisonSettings, fingerprint_of
 from recon_monai.evaluation.comparing.spreads import calibration_numbers
 from recon_monai.evaluation.comparing.store import CaseImages
+from recon_monai.evaluation.comparing.volume_labels import VolumeLabels
 from recon_monai.evaluation.comparing.words import MethodWord
 from recon_monai.evaluation.interpolation import BASELINES, InterpolationBaselinesd
 from recon_monai.evaluation.uncertainty.replicas import spread_of
@@ -89,6 +89,7 @@ class VolumeReader:
     Args:
         case: the volume and its recipe.
         settings: how low resolution is simulated.
+        labels: what it shows.
 
     Attributes:
         fields: what the rows of all methods share.
@@ -98,7 +99,7 @@ class VolumeReader:
         attributes: of the image file.
     """
 
-    def __init__(self, case: VolumeCase, settings: ComparisonSettings) -> None:
+    def __init__(self, case: VolumeCase, settings: ComparisonSettings, labels: VolumeLabels) -> None:
         self.case = case
         self.settings = settings
         self.low_resolution = SimulateLowResolutiond(**settings.low_resolution())
@@ -108,12 +109,11 @@ class VolumeReader:
         self.target = plain_volume(self.item["target"])[0]
         self.shown = self.slices(self.target)
         spacing = [float(step) for step in self.item["spacing"]]
-        kind = contrast_of(Path(case.entry["file"]).name)
         self.fields = {
             "file": case.entry["file"],
             "subject": case.entry["subject"],
-            "anatomy": None,
-            "contrast": kind,
+            "anatomy": labels.anatomy,
+            "contrast": labels.contrast,
             "data": "volume",
             "acceleration": str(self.item["recipe"]),
             "effective_acceleration": None,
@@ -123,8 +123,8 @@ class VolumeReader:
         self.attributes = {
             "spacing": self.spacing,
             "file": case.entry["file"],
-            "anatomy": "",
-            "contrast": kind or "",
+            "anatomy": labels.anatomy or "",
+            "contrast": labels.contrast or "",
             "acceleration": str(self.item["recipe"]),
             "first_slice": self._first,
         }
@@ -157,22 +157,28 @@ class VolumeMethod(ABC):
         """The volume ``(1, D, H, W)`` in the scale of the item, on the CPU."""
 
 
-def make_volume_method(word: MethodWord) -> VolumeMethod:
+def make_volume_method(word: MethodWord, settings: ComparisonSettings) -> VolumeMethod:
     """Make a method by its name.
 
     Args:
         word: of the kind ``"volumes"``.
+        settings: how low resolution is simulated.
 
     Returns:
         The method.
     """
-    return _Interpolation(word) if word.word in BASELINES else _TotalVariation(word)
+    return _Interpolation(word, settings) if word.word in BASELINES else _TotalVariation(word)
 
 
 class _Interpolation(VolumeMethod):
-    def __init__(self, word: MethodWord) -> None:
+    def __init__(self, word: MethodWord, settings: ComparisonSettings) -> None:
         self.name = word.word
-        self.interpolate = InterpolationBaselinesd(target=("target",), methods=[word.word])  # type: ignore[list-item]
+        recipes = SimulateLowResolutiond(**settings.low_resolution()).recipes
+        self.interpolate = InterpolationBaselinesd(
+            target=("target",),
+            methods=[word.word],  # type: ignore[list-item]
+            recipes=recipes,
+        )
         self.record = MethodRecord(
             word.name, "interpolation", f"{word.word} interpolation of the coarse samples", None, None, word.word
         )

@@ -15,7 +15,7 @@ from recon_monai.evaluation.report.overview import difference_tables, mean_rows
 from recon_monai.evaluation.report.reading import Comparison
 from recon_monai.handlers.pictures import color_error
 
-__all__ = ["failures_of", "script_data", "sections_of"]
+__all__ = ["failures_of", "script_data", "sections_of", "unreadable_files"]
 
 
 def sections_of(comparison: Comparison, cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -75,6 +75,12 @@ def failures_of(cases: Sequence[Case]) -> list[dict[str, str]]:
         for row in case.rows.values()
         if row.failure is not None
     ]
+
+
+def unreadable_files(comparison: Comparison) -> list[dict[str, str]]:
+    """Files that could not be opened, each once with the reason."""
+    reasons = {row.file: row.failure or "no reason was given" for row in comparison.rows if row.data == "unreadable"}
+    return [{"file": file, "failure": reason} for file, reason in reasons.items()]
 
 
 def script_data(

@@ -60,7 +60,9 @@ _KNOWN = (
         "Error in the null space of the acquisition: where the measurement says nothing; lower is better.",
     ),
     Measure("seconds", "Seconds", -1, None, "Time per file; lower is better."),
-    Measure("peak_memory_mb", "Memory (MB)", -1, 0, "Peak memory; lower is better."),
+    Measure(
+        "peak_memory_mb", "Memory added (MB)", -1, 0, "Most that a call added to the memory in use; lower is better."
+    ),
 )
 
 

@@ -13,7 +13,7 @@ from recon_monai.evaluation.report.fields import ReportError, choice, number, ob
 __all__ = ["DATA_KINDS", "Comparison", "Difference", "Method", "ReportError", "Row", "read_comparison"]
 
 COMPARISON_FILE = "comparison.json"
-DATA_KINDS = ("simulated", "raw", "volume")
+DATA_KINDS = ("simulated", "raw", "volume", "unreadable")
 METHOD_KINDS = ("bundle", "checkpoint", "classical", "interpolation")
 CALIBRATION_NUMBERS = ("slope", "rank_correlation", "coverage_1", "coverage_2")
 NUMBERS = (
@@ -75,9 +75,9 @@ class Row:
     Attributes:
         file: name of the file.
         subject: whose it is.
-        anatomy: for example brain.
-        contrast: for example AXT2.
-        data: simulated, raw or volume.
+        anatomy: for example brain; empty if unknown.
+        contrast: for example AXT2; empty if unknown.
+        data: simulated, raw or volume; unreadable for a file that could not be opened.
         acceleration: nominal, or the name of the recipe; empty if unknown.
         effective_acceleration: samples of the grid over samples taken; None if unknown.
         coils: receive coils; None if unknown.
@@ -241,8 +241,8 @@ def _row(entry: dict[str, Any], where: str, methods: list[str]) -> Row:
     return Row(
         file=text(entry, "file", where),
         subject=optional_text(entry, "subject", where) or "",
-        anatomy=optional_text(entry, "anatomy", where) or "unknown anatomy",
-        contrast=optional_text(entry, "contrast", where) or "unknown contrast",
+        anatomy=optional_text(entry, "anatomy", where) or "",
+        contrast=optional_text(entry, "contrast", where) or "",
         data=choice(entry, "data", where, DATA_KINDS),
         acceleration=_acceleration(entry.get("acceleration")),
         effective_acceleration=number(entry, "effective_acceleration", where),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from recon_monai import RESEARCH_NOTICE, __version__
 from recon_monai.evaluation.report.budget import SIZE_BUDGET, Fit, fit_to_budget
 from recon_monai.evaluation.report.cases import Case, cases_of
-from recon_monai.evaluation.report.content import failures_of, script_data, sections_of
+from recon_monai.evaluation.report.content import failures_of, script_data, sections_of, unreadable_files
 from recon_monai.evaluation.report.encoding import Encoder
 from recon_monai.evaluation.report.fields import ReportError
 from recon_monai.evaluation.report.images import encode_case
@@ -59,14 +59,17 @@ def write_report(
         What was written.
 
     Raises:
-        ReportError: if there is no comparison in the folder, or it is not of the expected format.
+        ReportError: if there is no comparison in the folder, it is not of the expected format, or
+            none of its files could be opened.
         ValueError: if max_slices is below 1.
         ImportError: if jinja2 is not installed.
     """
     if max_slices is not None and max_slices < 1:
         raise ValueError(f"max_slices is {max_slices}, expected at least 1")
     comparison = read_comparison(folder)
-    cases = cases_of(comparison.rows)
+    cases = cases_of(row for row in comparison.rows if row.data != "unreadable")
+    if not cases:
+        raise ReportError(f"{folder}: none of the files could be opened; {comparison.rows[0].failure}")
     methods = [method.name for method in comparison.methods]
     fit = Fit(max_slices or 1, 0, True)
     if max_slices is None:
@@ -135,6 +138,7 @@ def _context(
         "sections": sections_of(comparison, cases),
         "measures": measures,
         "failures": failures_of(cases),
+        "unreadable": unreadable_files(comparison),
         "without_images": [
             {"file": case.first.file, "problem": problem}
             for case, problem in zip(cases, problems, strict=True)

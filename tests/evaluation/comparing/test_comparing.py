@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +19,10 @@ from comparing_data import tiny_bundle, write_scan, write_volume
 from recon_monai.data import FastMRISliceDataset, write_split
 from recon_monai.evaluation.comparing import ComparisonSettings, compare_methods, parse_method
 from recon_monai.evaluation.comparing import running as running_module
-from recon_monai.evaluation.report import read_comparison
+from recon_monai.evaluation.comparing.slice_methods import _ZeroFilledMethod
+from recon_monai.evaluation.comparing.volume_labels import VolumeLabels
+from recon_monai.evaluation.comparing.volumes import VolumeReader, find_volume_cases, make_volume_method
+from recon_monai.evaluation.report import read_comparison, write_report
 from recon_monai.evaluation.uncertainty import estimate_noise
 from recon_monai.metrics import ssim
 from recon_monai.physics import fft2c, ifft2c
@@ -54,13 +59,13 @@ def compared(tmp_path_factory: pytest.TempPathFactory, scans: Path):
     return folder, done, json.loads((folder / "comparison.json").read_text())
 
 
-def evaluated(parser, name: str) -> dict[tuple[str, str], dict[str, str]]:
-    """Rows of the table that a bundle's own evaluation writes, of its network."""
+def evaluated(parser) -> dict[tuple[str, str, str], dict[str, str]]:
+    """Rows of the table that a bundle's own evaluation writes, by file, acceleration or recipe, and method."""
     parser.get_parsed_content("imports")
     parser.get_parsed_content("evaluator").run()
     with (Path(parser["output_dir"]) / "volumes.csv").open() as file:
         rows = list(csv.DictReader(file))
-    return {(row["file"], row.get("recipe", row.get("acceleration"))): row for row in rows if row["method"] == name}
+    return {(row["file"], row.get("recipe", row.get("acceleration")), row["method"]): row for row in rows}
 
 
 @pytest.mark.slow
@@ -69,12 +74,12 @@ def test_numbers_are_those_of_the_evaluation_of_the_bundle(tmp_path, scans, name
     method, parser = tiny_bundle(tmp_path, name)
     parser["dataset_dir"], parser["skip_bad"] = str(scans), True
     parser["accelerations"], parser["center_fractions"] = [4], [0.16]
-    wanted = evaluated(parser, "reconstruction")
+    wanted = evaluated(parser)
     done = compare_methods(tmp_path / "out", [method], [scans], FOURFOLD)
     rows = [row for row in done.rows if row["failure"] is None]
-    assert len(rows) == len(wanted) == 3
+    assert len(rows) == 3
     for row in rows:
-        theirs = wanted[row["file"], str(row["acceleration"])]
+        theirs = wanted[row["file"], str(row["acceleration"]), "reconstruction"]
         for metric in ("ssim", "psnr", "nmse", "foreground_ssim"):
             assert row[metric] == pytest.approx(float(theirs[metric]), rel=1e-6)
 
@@ -83,16 +88,42 @@ def test_numbers_are_those_of_the_evaluation_of_the_bundle(tmp_path, scans, name
 def test_numbers_of_volumes_are_those_of_the_evaluation_of_the_bundle(tmp_path, volumes):
     method, parser = tiny_bundle(tmp_path, "mdcsrn_wgan_gp")
     parser["dataset_dir"], parser["split"], parser["cache"] = str(volumes), "all", False
-    parser["test_recipes"], parser["slice_axis"] = ["isotropic2"], 2
-    wanted = evaluated(parser, "super-resolution")
-    settings = ComparisonSettings(recipes=("isotropic2",), split="all", shown_slices=4)
+    recipes = ["inplane2", "isotropic2", "thick4mm"]
+    parser["test_recipes"], parser["slice_axis"] = recipes, 2
+    wanted = evaluated(parser)
+    settings = ComparisonSettings(recipes=tuple(recipes), split="all", shown_slices=4)
     done = compare_methods(tmp_path / "out", [method, "trilinear", "cubic", "sinc"], [volumes], settings)
-    assert len(done.rows) == 4 * len(wanted) == 12 and done.failed == 0
-    for row in done.rows[::4]:
-        theirs = wanted[row["file"], row["acceleration"]]
+    assert len(done.rows) == len(wanted) == 36 and done.failed == 0
+    for row in done.rows:
+        name = "super-resolution" if row["method"] == "mdcsrn_wgan_gp" else row["method"]
+        theirs = wanted[row["file"], row["acceleration"], name]
         for metric in ("ssim", "psnr", "sharpness"):
             assert row[metric] == pytest.approx(float(theirs[metric]), rel=1e-6)
         assert row["nmse"] == pytest.approx(float(theirs["nrmse"]) ** 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("recipe", ["inplane2", "isotropic2"])
+def test_all_methods_for_volumes_start_from_the_same_coarse_magnitudes(volumes, recipe):
+    """Oracle: sums of Fourier series, written out."""
+    settings = ComparisonSettings(recipes=(recipe,), split="all", max_files=1)
+    reader = VolumeReader(find_volume_cases(volumes, settings)[0], settings, VolumeLabels(None, None))
+    made = {name: make_volume_method(parse_method(name), settings) for name in ("sinc", "total_variation_3d")}
+    image = made["total_variation_3d"].prepare(reader)["image"][0].numpy()
+    np.testing.assert_allclose(made["sinc"].resolve(reader.item)[0].numpy(), image, atol=1e-5)
+    expected, found = reader.target.numpy(), image
+    for axis in (0, 1) if recipe == "inplane2" else (0, 1, 2):
+        size = expected.shape[axis]
+        places = 2 * np.arange(size // 2) + 0.5
+        waves = np.exp(2j * np.pi * np.fft.fftfreq(size) * places[:, None]) @ np.fft.fft(np.eye(size)) / size
+        weights = np.select(
+            [abs(np.fft.fftfreq(size)) < 0.25 - 1e-9, abs(np.fft.fftfreq(size)) < 0.25 + 1e-9], [1, 0.5]
+        )
+        low = np.fft.ifft(weights[:, None] * np.fft.fft(np.eye(size), axis=0), axis=0).real
+        expected = np.moveaxis(np.tensordot(waves.real @ low, expected, (1, axis)), 0, axis)
+        found = np.moveaxis(np.tensordot(waves.real, found, (1, axis)), 0, axis)
+        beyond = abs(np.fft.fftfreq(size)) > 0.25 + 1e-9
+        assert abs(np.fft.fft(image, axis=axis).compress(beyond, axis)).max() < 1e-3
+    np.testing.assert_allclose(found, abs(expected), atol=1e-4)
 
 
 def test_total_variation_agrees_with_the_samples_better_than_it_smooths(tmp_path, volumes):
@@ -103,10 +134,34 @@ def test_total_variation_agrees_with_the_samples_better_than_it_smooths(tmp_path
     assert "tuned for inplane2, isotropic2" in found["thick4mm", "total_variation_3d"]["failure"]
 
 
+def test_volumes_are_grouped_by_what_names_and_files_beside_them_say(tmp_path, volumes):
+    data = tmp_path / "data"
+    shutil.copytree(volumes, data)
+    (data / "sub-1_T1w.nii.gz").rename(data / "scan.nii.gz")
+    (data / "scan.json").write_text('{"SeriesDescription": "Ax T2 FLAIR", "BodyPartExamined": "HEAD"}')
+    (data / "sub-2_T1w.nii.gz").write_bytes(b"nothing")
+    settings = ComparisonSettings(recipes=("inplane2", "isotropic2"), split="all", shown_slices=4)
+    compare_methods(tmp_path / "out", ["trilinear", "cubic"], [data], settings)
+    content = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    found = {row["file"]: (row["data"], row["anatomy"], row["contrast"]) for row in content["rows"]}
+    assert found == {
+        "scan.nii.gz": ("volume", "head", "FLAIR"),
+        "sub-0_T1w.nii.gz": ("volume", None, "T1"),
+        "sub-2_T1w.nii.gz": ("unreadable", None, None),
+    }
+    assert {entry["group"] for entry in content["differences"]} == {
+        "inplane2 · T1", "isotropic2 · T1", "head · inplane2 · FLAIR", "head · isotropic2 · FLAIR"
+    }  # fmt: skip
+    bad = [row for row in content["rows"] if row["data"] == "unreadable"]
+    assert [row["method"] for row in bad] == ["trilinear", "cubic"] and "sub-2_T1w.nii.gz" in bad[0]["failure"]
+    again = compare_methods(tmp_path / "out", ["cubic"], [data], replace(settings, anatomy="brain"))
+    assert {row["anatomy"] for row in again.rows if row["data"] == "volume"} == {"brain"} and again.computed == 4
+
+
 def test_simulated_and_measured_files_stay_apart(compared):
     _, _, content = compared
     kinds = {row["file"]: row["data"] for row in content["rows"]}
-    assert kinds == {"sim0.h5": "simulated", "sim1.h5": "simulated", "raw.h5": "raw", "broken.h5": "raw"}
+    assert kinds == {"sim0.h5": "simulated", "sim1.h5": "simulated", "raw.h5": "raw", "broken.h5": "unreadable"}
     for entry in content["differences"]:
         assert entry["files"] == (2 if entry["data"] == "simulated" else 1)
         assert (entry["low"] is None) == (entry["data"] == "raw")
@@ -126,10 +181,14 @@ def test_paired_difference_is_the_mean_over_subjects(compared):
 
 
 def test_a_file_that_cannot_be_read_is_a_row_with_the_reason(compared):
-    _, done, content = compared
+    folder, done, content = compared
     broken = [row for row in content["rows"] if row["file"] == "broken.h5"]
     assert [row["method"] for row in broken] == ["zero_filled", "cg_sense"]
     assert all("broken.h5" in row["failure"] for row in broken) and done.failed == 2
+    page = write_report(folder, folder / "page.html").path.read_text(encoding="utf-8")
+    assert page.count(broken[0]["failure"].replace("'", "&#39;")) == 1
+    assert "<caption>1 file that cannot be opened" in page
+    assert not any(row["data"] == "unreadable" for row in content["differences"])
 
 
 def test_images_give_the_numbers_of_the_table_again(compared):
@@ -196,6 +255,20 @@ def test_a_method_that_fails_on_a_file_costs_no_other(tmp_path, scans, monkeypat
     monkeypatch.undo()
     again = compare_methods(tmp_path, ["zero_filled", "cg_sense"], [scans], FOURFOLD)
     assert again.computed == 1 and all(row["failure"] is None for row in again.rows if row["file"] != "broken.h5")
+
+
+def test_what_a_method_does_once_is_in_no_row(tmp_path, scans, monkeypatch):
+    original, calls = _ZeroFilledMethod.call, []
+
+    def slow_at_first(method, item):
+        time.sleep(0 if calls else 2)
+        calls.append(item["file"])
+        return original(method, item)
+
+    monkeypatch.setattr(_ZeroFilledMethod, "call", slow_at_first)
+    settings = replace(FOURFOLD, consistency=False, max_slices=1)
+    rows = compare_methods(tmp_path, ["zero_filled"], [scans], settings).rows
+    assert len(calls) == 4 and all(row["seconds"] < 1 for row in rows if row["data"] != "unreadable")
 
 
 def test_what_was_done_before_an_interrupt_is_kept(tmp_path, scans, monkeypatch):

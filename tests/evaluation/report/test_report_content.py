@@ -270,6 +270,21 @@ def test_wrong_format_is_named(tmp_path, entries, message):
         write_report(folder)
 
 
+def test_files_that_cannot_be_opened_are_apart_and_alone_make_no_report(tmp_path):
+    folder = write_comparison(tmp_path / "out", files=1)
+    rows = json.loads((folder / "comparison.json").read_text())["rows"]
+    broken = {"file": "broken.h5", "data": "unreadable", "failure": "broken.h5: is no HDF5 file"}
+    bad = [broken | {"method": method["name"]} for method in METHODS]
+    changed(folder, rows=bad + rows)
+    page = Page(write_report(folder).path)
+    assert page.words.count("broken.h5: is no HDF5 file") == 1
+    data = page.json("report-data")
+    assert "unreadable" not in data["sections"] and "broken.h5" not in {case["file"] for case in data["cases"]}
+    changed(folder, rows=bad)
+    with pytest.raises(ReportError, match=r"none of the files could be opened; broken\.h5: is no HDF5 file"):
+        write_report(folder)
+
+
 def test_number_that_is_no_json_is_named(tmp_path):
     folder = write_comparison(tmp_path / "out", files=1)
     changed(folder, extra=float("nan"))
