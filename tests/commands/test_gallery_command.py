@@ -24,17 +24,17 @@ def test_all_methods_by_default(calls: list[tuple]) -> None:
     main(["gallery", "out"])
     ((given, named),) = calls
     assert given == ("out", "slices", "volumes")
-    assert named["methods"] == [*package.ALL_METHODS, *package.volume_methods()]
+    assert named["methods"] == [*dict.fromkeys([*package.ALL_METHODS, *package.volume_names()])]
     assert named["settings"] == package.GallerySettings()
     assert named["dataset_dir"] is None
 
 
 def test_options(calls: list[tuple]) -> None:
-    words = "--dataset_dir raw --time_limit 5 --methods total_variation,cg_sense --seed 3 --anatomy brain --tuning own"
+    words = "--dataset_dir raw --time_limit 5 --methods cg_sense,zero_filled --seed 3 --anatomy brain --tuning own"
     main(["gallery", "out", *words.split()])
     ((given, named),) = calls
     assert given == ("out", "slices", None)  # nothing asks for volumes, so none are made
-    assert named["methods"] == ["cg_sense", "total_variation"]
+    assert named["methods"] == ["zero_filled", "cg_sense"]
     assert named["settings"] == package.GallerySettings(time_limit=5.0, seed=3)
     assert (named["dataset_dir"], named["anatomy"], named["tuning"]) == ("raw", "brain", "own")
 
