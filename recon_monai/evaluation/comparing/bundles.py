@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from monai.bundle import ConfigParser
 
-from recon_monai.evaluation.comparing.settings import ComparisonSettings
+from recon_monai.evaluation.comparing.described import MethodRecord
+from recon_monai.evaluation.comparing.settings import ComparisonSettings, fingerprint_of
 from recon_monai.evaluation.comparing.words import MethodWord
 
 __all__ = ["LoadedBundle", "load_bundle"]
@@ -45,6 +46,18 @@ class LoadedBundle:
     def fingerprint(self) -> str:
         """Short hash of the weights."""
         return hashlib.sha256(self.weights.read_bytes()).hexdigest()[:16]
+
+    def record(self) -> MethodRecord:
+        """What the table says of the bundle as a method."""
+        word = self.word
+        kind: Literal["bundle", "checkpoint"] = "bundle" if word.checkpoint is None else "checkpoint"
+        count = sum(parameter.numel() for parameter in self.network.parameters())
+        detail = f"{type(self.network).__name__}, {count:,} parameters"
+        if word.overlays:
+            detail += f", with {', '.join(overlay.name for overlay in word.overlays)}"
+        settings = [overlay.read_text(encoding="utf-8") for overlay in word.overlays]
+        key = fingerprint_of(str(word.folder), self.fingerprint, settings)
+        return MethodRecord(word.name, kind, detail, f"{self.weights} ({self.fingerprint})", None, key)
 
     @torch.no_grad()
     def infer(self, item: Mapping[str, Any], **options: Any) -> torch.Tensor:

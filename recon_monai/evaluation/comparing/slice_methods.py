@@ -197,16 +197,7 @@ class BundleReconstruction(SliceMethod):
 
     def __init__(self, bundle: LoadedBundle) -> None:
         self.bundle = bundle
-        word = bundle.word
-        kind: Literal["bundle", "checkpoint"] = "bundle" if word.checkpoint is None else "checkpoint"
-        count = sum(parameter.numel() for parameter in bundle.network.parameters())
-        detail = f"{type(bundle.network).__name__}, {count:,} parameters"
-        if word.overlays:
-            detail += f", with {', '.join(overlay.name for overlay in word.overlays)}"
-        names = [overlay.read_text(encoding="utf-8") for overlay in word.overlays]
-        key = fingerprint_of(str(word.folder), bundle.fingerprint, names)
-        weights = f"{bundle.weights} ({bundle.fingerprint})"
-        self.record = MethodRecord(word.name, kind, detail, weights, None, key)
+        self.record = bundle.record()
 
     def prepare(self, raw: Mapping[str, Any]) -> dict[str, Any]:
         """See `SliceMethod`; by the bundle's own preprocessing."""

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -247,15 +247,7 @@ class BundleSuperResolution(VolumeMethod):
 
     def __init__(self, bundle: LoadedBundle) -> None:
         self.bundle = bundle
-        word = bundle.word
-        kind: Literal["bundle", "checkpoint"] = "bundle" if word.checkpoint is None else "checkpoint"
-        count = sum(parameter.numel() for parameter in bundle.network.parameters())
-        detail = f"{type(bundle.network).__name__}, {count:,} parameters"
-        if word.overlays:
-            detail += f", with {', '.join(overlay.name for overlay in word.overlays)}"
-        names = [overlay.read_text(encoding="utf-8") for overlay in word.overlays]
-        key = fingerprint_of(str(word.folder), bundle.fingerprint, names)
-        self.record = MethodRecord(word.name, kind, detail, f"{bundle.weights} ({bundle.fingerprint})", None, key)
+        self.record = bundle.record()
 
     def prepare(self, reader: VolumeReader) -> Mapping[Any, Any]:
         """See `VolumeMethod`; by the bundle's own preprocessing.
