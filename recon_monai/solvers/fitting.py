@@ -12,7 +12,7 @@ from torch import nn
 from recon_monai.physics import keyed_generator
 from recon_monai.solvers.solution import check_number
 
-__all__ = ["fit_denoiser", "fit_generator"]
+__all__ = ["fit_denoiser", "fit_generator", "fit_losses"]
 
 
 def fit_denoiser(
@@ -63,7 +63,7 @@ def fit_denoiser(
             found = network(target + level * torch.view_as_complex(parts))
             yield torch.view_as_real(found - target).square().mean()
 
-    return _fit(network, network.parameters(), losses(), steps, learning_rate)
+    return fit_losses(network, network.parameters(), losses(), steps, learning_rate)
 
 
 def fit_generator(
@@ -113,7 +113,7 @@ def fit_generator(
             squares = torch.view_as_real(difference).square() if difference.is_complex() else difference.square()
             yield squares.mean() + weight * codes[chosen].square().mean()
 
-    course = _fit(generator, chain(generator.parameters(), [codes]), losses(), steps, learning_rate)
+    course = fit_losses(generator, chain(generator.parameters(), [codes]), losses(), steps, learning_rate)
     return codes.detach(), course
 
 
@@ -127,13 +127,28 @@ def _check(images: torch.Tensor, steps: int, batch_size: int, learning_rate: flo
         )
 
 
-def _fit(
+def fit_losses(
     network: nn.Module,
     parameters: Iterable[nn.Parameter],
     losses: Iterable[torch.Tensor],
     steps: int,
     learning_rate: float,
 ) -> list[float]:
+    """Lower losses that are computed when they are asked for, by Adam, whose rate falls to zero by a cosine.
+
+    Args:
+        network: in training mode meanwhile, then in evaluation mode.
+        parameters: what is trained.
+        losses: at least one for each step, with gradients.
+        steps: number of updates.
+        learning_rate: at the beginning.
+
+    Returns:
+        The loss of each update.
+
+    Raises:
+        ValueError: if the training diverged.
+    """
     optimizer = torch.optim.Adam(parameters, lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     network.train()

@@ -22,6 +22,7 @@ from recon_monai.losses import ReconstructionLoss
 from recon_monai.networks import DenoisingUNet, ImageUNet, KspaceNetwork, UnrolledGradientDescent, load_weights
 from recon_monai.physics import center_crop_or_pad, keyed_generator, keyed_seed
 from recon_monai.solvers import fit_denoiser, fit_generator
+from recon_monai.solvers.fitting import fit_losses
 from recon_monai.transforms import Undersampled
 from recon_monai.transforms.schedule import set_epoch
 
@@ -240,27 +241,17 @@ def fit_reconstruction(
     Raises:
         ValueError: if the training diverged.
     """
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     loss_function = ReconstructionLoss()
-    network.train()
-    course: list[float] = []
-    with torch.enable_grad():
-        for _, item in zip(range(steps), _in_turn(dataset, key, seed), strict=False):
+
+    def losses() -> Iterator[torch.Tensor]:
+        for item in _in_turn(dataset, key, seed):
             target, scale = item["target"], float(item["maximum"])
             # Files differ in scale by orders of magnitude, and networks keep that of their input
             image = network(item["kspace"][None] / scale, item["mask"][None])
             found = center_crop_or_pad(image, target.shape[-2:])
-            loss = loss_function(found, target[None] / scale, torch.ones(1))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            course.append(float(loss.detach()))
-    network.eval()
-    if not math.isfinite(course[-1]):
-        raise ValueError(f"the training diverged (loss {course[-1]}); lower the learning rate.")
-    return course
+            yield loss_function(found, target[None] / scale, torch.ones(1))
+
+    return fit_losses(network, network.parameters(), losses(), steps, learning_rate)
 
 
 def _in_turn(dataset: FastMRISliceDataset, key: str, seed: int) -> Iterator[dict[str, Any]]:

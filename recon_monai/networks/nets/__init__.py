@@ -13,11 +13,12 @@ from recon_monai.networks.nets.mdcsrn import MDCSRN
 from recon_monai.networks.nets.mdcsrn_critic import MDCSRNCritic
 from recon_monai.networks.nets.pixel_shuffle_sr import PixelShuffleSR
 from recon_monai.networks.nets.progressive_sr import ProgressiveSR
+from recon_monai.networks.nets.reconstruction import Reconstruction, ReconstructionNetwork
 from recon_monai.networks.nets.residual_unet_sr import ResidualUNetSR
 from recon_monai.networks.nets.super_resolution_strategy import SuperResolutionStrategy
 from recon_monai.networks.nets.universal_varnet import UniversalReconstruction, UniversalVarNet
 from recon_monai.networks.nets.unrolled import UnrolledGradientDescent
-from recon_monai.networks.nets.varnet import Reconstruction, VarNet, VarNetCascade
+from recon_monai.networks.nets.varnet import VarNet, VarNetCascade
 
 __all__ = [
     "DIRCN",
@@ -33,6 +34,7 @@ __all__ = [
     "PixelShuffleSR",
     "ProgressiveSR",
     "Reconstruction",
+    "ReconstructionNetwork",
     "ResidualUNetSR",
     "SuperResolutionStrategy",
     "UniversalReconstruction",

@@ -19,12 +19,12 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from recon_monai.networks.architecture import RecordedModule
 from recon_monai.networks.blocks.data_consistency import combine_measured, combine_sampled, correct_measured
 from recon_monai.networks.blocks.res_xunet import NormResXUNet
 from recon_monai.networks.blocks.sensitivity import SensitivityNetwork
 from recon_monai.networks.inputs import as_complex_kspace, as_sampling_mask
-from recon_monai.networks.nets.varnet import Acquisition, Checkpointing, Reconstruction
+from recon_monai.networks.nets.reconstruction import Reconstruction, ReconstructionNetwork
+from recon_monai.networks.nets.varnet import Acquisition, Checkpointing
 from recon_monai.networks.precision import full_precision
 from recon_monai.physics import decenter_mask, rss
 
@@ -158,7 +158,7 @@ class DIRCNCascade(nn.Module):
         return Estimate(estimate.weight, everywhere - refined, where_sampled)
 
 
-class DIRCN(RecordedModule):
+class DIRCN(ReconstructionNetwork):
     """Densely interconnected residual cascading network: coil maps from the calibration lines, then cascades.
 
     ``DIRCN(30, 20, 12, sensitivity_groups=1, aggregation="concat")`` is the network of the paper (61 million
@@ -234,18 +234,6 @@ class DIRCN(RecordedModule):
         )
         self.cascades = nn.ModuleList(self._make_cascade(index) for index in range(num_cascades))
         self.num_old_cascades = 0
-
-    def forward(self, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Reconstruct magnitude images.
-
-        Args:
-            kspace: as for `reconstruct`.
-            mask: as for `reconstruct`.
-
-        Returns:
-            Real, shape ``(B, 1, H, W)``.
-        """
-        return self.reconstruct(kspace, mask).image
 
     def reconstruct(
         self, kspace: torch.Tensor, mask: torch.Tensor | None = None, *, num_cascades: int | None = None

@@ -13,18 +13,17 @@ from functools import partial
 import torch
 from torch import nn
 
-from recon_monai.networks.architecture import RecordedModule
 from recon_monai.networks.blocks.sensitivity import SensitivityNetwork
 from recon_monai.networks.blocks.unet import NormUNet
 from recon_monai.networks.inputs import as_complex_kspace, as_sampling_mask
-from recon_monai.networks.nets.varnet import Reconstruction
+from recon_monai.networks.nets.reconstruction import Reconstruction, ReconstructionNetwork
 from recon_monai.networks.precision import full_precision
 from recon_monai.physics import expand, fft2c, ifft2c, reduce, rss
 
 __all__ = ["KspaceNetwork"]
 
 
-class KspaceNetwork(RecordedModule):
+class KspaceNetwork(ReconstructionNetwork):
     """``k <- k0 + (1 - M) F S F^-1 (z + R(z))`` with ``z = F S^H F^-1 k``, a fixed number of times.
 
     The refinement network ``R`` sees k-space ``z`` of the image that the coil maps ``S`` combine, and what it adds
@@ -73,34 +72,8 @@ class KspaceNetwork(RecordedModule):
         self.sensitivity_network = sensitivity_network or SensitivityNetwork(sensitivity_channels, pools)
         self.refinements = nn.ModuleList(make_refinement() for _ in range(repeats))
 
-    def forward(self, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Reconstruct magnitude images.
-
-        Args:
-            kspace: as for `reconstruct`.
-            mask: as for `reconstruct`.
-
-        Returns:
-            Real, shape ``(B, 1, H, W)``.
-        """
-        return self.reconstruct(kspace, mask).image
-
     def reconstruct(self, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> Reconstruction:
-        """Reconstruct magnitude images, and return the coil images and maps with them.
-
-        Args:
-            kspace: centered k-space, complex ``(B, coil, H, W)`` or real ``(B, coil, H, W, 2)``; samples outside the
-                mask are not used.
-            mask: sampling mask of any dtype, shape ``(W,)``, ``(1, 1, W)``, ``(B, 1, 1, W)`` or ``(B, 1, H, W)``;
-                None infers it from the zeros of k-space.
-
-        Returns:
-            The reconstruction, in the scale of the input.
-
-        Raises:
-            CalibrationError: if the center of k-space was not sampled.
-            ValueError: if shapes do not fit.
-        """
+        """See `ReconstructionNetwork.reconstruct`."""
         kspace = as_complex_kspace(kspace)
         mask = as_sampling_mask(mask, kspace)
         maps = self.sensitivity_network(kspace, mask)

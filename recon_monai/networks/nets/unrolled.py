@@ -12,19 +12,18 @@ from functools import partial
 import torch
 from torch import nn
 
-from recon_monai.networks.architecture import RecordedModule
 from recon_monai.networks.blocks.data_consistency import combine_measured, combine_sampled
 from recon_monai.networks.blocks.sensitivity import SensitivityNetwork
 from recon_monai.networks.blocks.unet import NormUNet
 from recon_monai.networks.inputs import as_complex_kspace, as_sampling_mask
-from recon_monai.networks.nets.varnet import Reconstruction
+from recon_monai.networks.nets.reconstruction import Reconstruction, ReconstructionNetwork
 from recon_monai.networks.precision import full_precision
 from recon_monai.physics import decenter_mask, rss
 
 __all__ = ["UnrolledGradientDescent"]
 
 
-class UnrolledGradientDescent(RecordedModule):
+class UnrolledGradientDescent(ReconstructionNetwork):
     """``x <- x - eta A^H (A x - y) - R(x)``, a fixed number of times from ``A^H y``, with ``A = M F S``.
 
     The network ``R`` stands for the gradient of a regularizer, times its weight and the step; each repeat has a step
@@ -68,34 +67,8 @@ class UnrolledGradientDescent(RecordedModule):
         self.regularizers = nn.ModuleList(make_regularizer() for _ in range(1 if shared else repeats))
         self.steps = nn.Parameter(torch.ones(repeats))
 
-    def forward(self, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Reconstruct magnitude images.
-
-        Args:
-            kspace: as for `reconstruct`.
-            mask: as for `reconstruct`.
-
-        Returns:
-            Real, shape ``(B, 1, H, W)``.
-        """
-        return self.reconstruct(kspace, mask).image
-
     def reconstruct(self, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> Reconstruction:
-        """Reconstruct magnitude images, and return the coil images and maps with them.
-
-        Args:
-            kspace: centered k-space, complex ``(B, coil, H, W)`` or real ``(B, coil, H, W, 2)``; samples outside the
-                mask are not used.
-            mask: sampling mask of any dtype, shape ``(W,)``, ``(1, 1, W)``, ``(B, 1, 1, W)`` or ``(B, 1, H, W)``;
-                None infers it from the zeros of k-space.
-
-        Returns:
-            The reconstruction, in the scale of the input; coil images are the image times the maps.
-
-        Raises:
-            CalibrationError: if the center of k-space was not sampled.
-            ValueError: if shapes do not fit.
-        """
+        """See `ReconstructionNetwork.reconstruct`; coil images are the image times the maps."""
         kspace = as_complex_kspace(kspace)
         mask = as_sampling_mask(mask, kspace)
         maps = self.sensitivity_network(kspace, mask)

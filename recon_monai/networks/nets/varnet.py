@@ -13,31 +13,17 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from recon_monai.networks.architecture import RecordedModule
 from recon_monai.networks.blocks.data_consistency import combine_measured, combine_sampled, correct_measured
 from recon_monai.networks.blocks.sensitivity import SensitivityNetwork
 from recon_monai.networks.blocks.unet import NormUNet
 from recon_monai.networks.inputs import as_complex_kspace, as_sampling_mask
+from recon_monai.networks.nets.reconstruction import Reconstruction, ReconstructionNetwork
 from recon_monai.networks.precision import full_precision
 from recon_monai.physics import decenter_mask, rss
 
-__all__ = ["Checkpointing", "Reconstruction", "VarNet", "VarNetCascade"]
+__all__ = ["Checkpointing", "VarNet", "VarNetCascade"]
 
 Checkpointing = Literal["none", "sensitivity", "all"]
-
-
-class Reconstruction(NamedTuple):
-    """What a reconstruction network computes.
-
-    Attributes:
-        image: magnitude image, real, shape ``(B, 1, H, W)``.
-        coil_images: complex images of the coils, shape ``(B, coil, H, W)``; `image` is their root sum of squares.
-        sensitivity_maps: complex coil sensitivity maps, shape ``(B, coil, H, W)``.
-    """
-
-    image: torch.Tensor
-    coil_images: torch.Tensor
-    sensitivity_maps: torch.Tensor
 
 
 class Acquisition(NamedTuple):
@@ -101,7 +87,7 @@ class VarNetCascade(nn.Module):
             return torch.cat([change[:, :1] + refined, torch.addcmul(refined, change[:, 1:], kept)], dim=1)
 
 
-class VarNet(RecordedModule):
+class VarNet(ReconstructionNetwork):
     """End-to-end variational network: coil maps from the calibration lines, then cascades on multi-coil k-space.
 
     ``VarNet(12, 18, 8)`` is the network of the paper (29.9 million parameters), the default a sixth of it.
@@ -148,34 +134,8 @@ class VarNet(RecordedModule):
         self.sensitivity_network = sensitivity_network or SensitivityNetwork(sensitivity_channels, pools)
         self.cascades = nn.ModuleList(VarNetCascade(make_refinement()) for _ in range(num_cascades))
 
-    def forward(self, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Reconstruct magnitude images.
-
-        Args:
-            kspace: as for `reconstruct`.
-            mask: as for `reconstruct`.
-
-        Returns:
-            Real, shape ``(B, 1, H, W)``.
-        """
-        return self.reconstruct(kspace, mask).image
-
     def reconstruct(self, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> Reconstruction:
-        """Reconstruct magnitude images, and return the coil images and maps with them.
-
-        Args:
-            kspace: centered k-space, complex ``(B, coil, H, W)`` or real ``(B, coil, H, W, 2)``; samples outside the
-                mask are not used.
-            mask: sampling mask of any dtype, shape ``(W,)``, ``(1, 1, W)``, ``(B, 1, 1, W)`` or ``(B, 1, H, W)``;
-                None infers it from the zeros of k-space.
-
-        Returns:
-            The reconstruction, in the scale of the input.
-
-        Raises:
-            CalibrationError: if the center of k-space was not sampled.
-            ValueError: if shapes do not fit.
-        """
+        """See `ReconstructionNetwork.reconstruct`."""
         kspace = as_complex_kspace(kspace)
         return self._iterate(kspace, as_sampling_mask(mask, kspace))
 
