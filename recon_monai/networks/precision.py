@@ -8,7 +8,7 @@ import logging
 
 import torch
 
-__all__ = ["bfloat16_autocast", "full_precision", "small_map_precision"]
+__all__ = ["bfloat16_autocast", "emulates_bfloat16", "full_precision", "small_map_precision"]
 
 _SMALL = 8
 
@@ -57,9 +57,21 @@ def bfloat16_autocast(device: str, *, enabled: bool) -> torch.autocast:
     Returns:
         The context manager.
     """
-    if enabled and device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if enabled and emulates_bfloat16(device):
         _warn_of_emulation()
     return torch.autocast(device, dtype=torch.bfloat16, enabled=enabled)
+
+
+def emulates_bfloat16(device: str) -> bool:
+    """Whether a device has no arithmetic for bfloat16, so that PyTorch makes it up at a small part of the speed.
+
+    Args:
+        device: type of the device, ``"cpu"`` or ``"cuda"``.
+
+    Returns:
+        True for processors without AVX-512 or an equal of it. GPUs are not asked: those of the last years have it.
+    """
+    return device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 @functools.cache
