@@ -33,8 +33,8 @@ LATENT = 64
 """Length of the latent of `ImageGenerator`."""
 
 _RATES = {"image_unet": 1e-3, "unrolled": 3e-3, "kspace_network": 1e-3}
-_MAPS: MapMethod = "espirit"
-# An untrained network of coil maps makes no maps: in so few steps the unrolled network would learn little else.
+_MAPS: MapMethod = "calibration"
+# An untrained network of coil maps makes no maps, and in so few steps would learn little else.
 
 _logger = logging.getLogger(__name__)
 
