@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recon_monai.solvers.base import OperatorReconstruction, Reconstruction
 from recon_monai.solvers.classical import DictionaryLearning, LeastSquares, ProximalGradient, Tikhonov, TotalVariation
-from recon_monai.solvers.coil_maps import calibration_maps, espirit_maps
+from recon_monai.solvers.coil_maps import MapEstimator, calibration_maps, espirit_maps
 from recon_monai.solvers.deep_image_prior import (
     DeepImagePrior,
     DeepImagePriorSolution,
@@ -39,6 +39,7 @@ __all__ = [
     "LimitedReconstruction",
     "ManifoldSearch",
     "ManifoldSolution",
+    "MapEstimator",
     "OperatorReconstruction",
     "PatchOperator",
     "PlugAndPlay",

@@ -11,12 +11,13 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
+from torch import nn
 
 from recon_monai.optional import require
 from recon_monai.physics import calibration_mask, ifft2c, infer_mask, normalize_maps
 from recon_monai.solvers.arrays import EXTRA, check_slice, to_numpy
 
-__all__ = ["MAPS", "MapMethod", "calibration_maps", "check_methods", "espirit_maps"]
+__all__ = ["MAPS", "MapEstimator", "MapMethod", "calibration_maps", "check_methods", "espirit_maps"]
 
 MapMethod = Literal["espirit", "calibration"]
 
@@ -124,3 +125,45 @@ def check_methods(maps: Sequence[str]) -> None:
     unknown = [method for method in maps if method not in get_args(MapMethod)]
     if unknown or not maps:
         raise ValueError(f"unknown maps {unknown}; use {get_args(MapMethod)}, or give a complex tensor (coil, H, W).")
+
+
+class MapEstimator(nn.Module):
+    """Coil maps that need no training, where a network takes a `SensitivityNetwork`.
+
+    Each slice gets the maps that the classical methods take, so that an unrolled network and they solve the same
+    problem. No gradients.
+
+    Args:
+        maps: ``"espirit"`` (`espirit_maps`) or ``"calibration"`` (`calibration_maps`).
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+
+    def __init__(self, maps: MapMethod = "espirit") -> None:
+        super().__init__()
+        check_methods([maps])
+        self.maps = maps
+
+    @torch.no_grad()
+    def forward(self, kspace: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Estimate coil sensitivity maps.
+
+        Args:
+            kspace: complex centered k-space, shape ``(B, coil, H, W)``.
+            mask: bool, shape ``(B, 1, 1, W)`` or ``(B, 1, H, W)``, or with 1 in place of ``B``.
+
+        Returns:
+            Maps of the shape and dtype of k-space, see `espirit_maps` and `calibration_maps`.
+
+        Raises:
+            ImportError: see `espirit_maps`.
+            CalibrationError: if the center of k-space was not sampled.
+            ValueError: if k-space is not finite.
+        """
+        masks = mask.expand(len(kspace), *mask.shape[1:])
+        return torch.stack([MAPS[self.maps](one, its) for one, its in zip(kspace, masks, strict=True)])
+
+    def extra_repr(self) -> str:
+        """The method, for `repr`."""
+        return f"maps={self.maps!r}"

@@ -20,6 +20,7 @@ from recon_monai.networks import (
     ImageUNet,
     KspaceNetwork,
     NormUNet,
+    ScaledUNet,
     SensitivityNetwork,
     UnrolledGradientDescent,
     load_weights,
@@ -44,7 +45,7 @@ def tiny(name: str) -> nn.Module:
         return ImageUNet(4, 2)
     parts = {"sensitivity_network": SensitivityNetwork(2, 2)}
     if name == "unrolled":
-        return UnrolledGradientDescent(5, regularizer=partial(NormUNet, 2, 2), **parts)
+        return UnrolledGradientDescent(5, regularizer=partial(ScaledUNet, 2, 2), **parts)
     return KspaceNetwork(2, refinement=partial(NormUNet, 2, 2), **parts)
 
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from recon_monai.networks import NormUNet, SensitivityNetwork, UnrolledGradientDescent, load_weights
+from recon_monai.networks import ScaledUNet, SensitivityNetwork, UnrolledGradientDescent, load_weights
 from recon_monai.physics import CalibrationError, SenseOperator, ifft2c, rss
+from recon_monai.solvers import MapEstimator, calibration_maps
 
 Maker = Callable[..., torch.Tensor]
 
@@ -45,9 +46,8 @@ def test_five_repeats_that_share_a_regularizer_by_default() -> None:
     assert len(network.regularizers) == 1
     assert len(UnrolledGradientDescent(3, 2, 2, 1, shared=False).regularizers) == 3
     parameters = sum(p.numel() for p in network.parameters())
-    assert (
-        parameters == sum(p.numel() for p in [*NormUNet(9, 4).parameters(), *SensitivityNetwork(4, 4).parameters()]) + 5
-    )
+    parts = [*ScaledUNet(9, 4).parameters(), *SensitivityNetwork(4, 4).parameters()]
+    assert parameters == sum(p.numel() for p in parts) + 5
 
 
 def test_with_a_linear_regularizer_it_reaches_tikhonov(random_kspace: Maker, column_mask: Maker) -> None:
@@ -94,9 +94,33 @@ def test_fully_sampled_and_without_regularizer_it_is_the_image_of_its_maps(rando
     torch.testing.assert_close(linear(0.0, 3)(kspace), rss(ifft2c(kspace)), rtol=1e-10, atol=1e-12)
 
 
+def test_untrained_it_is_gradient_descent_and_learns_to_be_more(random_kspace: Maker, column_mask: Maker) -> None:
+    mask = column_mask(16, lines=6)
+    kspace = random_kspace(1, 3, 16, 16, dtype=torch.complex128) * mask
+    torch.manual_seed(0)
+    network = UnrolledGradientDescent(3, 2, 2, 1).double()
+    plain = UnrolledGradientDescent(
+        3, regularizer=partial(Times, 0.0), sensitivity_network=network.sensitivity_network
+    ).double()
+    torch.testing.assert_close(network(kspace, mask), plain(kspace, mask), rtol=1e-12, atol=0)
+    network(kspace, mask).sum().backward()
+    head = network.regularizers[0].unet.head
+    assert head.weight.grad is not None and bool((head.weight.grad != 0).all())
+
+
+def test_maps_may_come_without_weights(random_kspace: Maker, column_mask: Maker) -> None:
+    mask = column_mask(16, lines=6)
+    kspace = random_kspace(2, 3, 16, 16, dtype=torch.complex128) * mask
+    network = UnrolledGradientDescent(2, 2, pools=1, sensitivity_network=MapEstimator("calibration")).double()
+    result = network.reconstruct(kspace, mask)
+    maps = torch.stack([calibration_maps(one, mask[0]) for one in kspace])
+    torch.testing.assert_close(result.sensitivity_maps, maps)
+    assert not [name for name in network.state_dict() if name.startswith("sensitivity_network")]
+
+
 def test_gradients_pass_gradcheck(random_kspace: Maker, column_mask: Maker) -> None:
     torch.manual_seed(0)
-    network = UnrolledGradientDescent(2, 1, 1, 1).double()
+    network = UnrolledGradientDescent(2, 1, 1, 1, regularizer=partial(ScaledUNet, 1, 1)).double()
     mask = column_mask(8, lines=4)
     kspace = random_kspace(1, 2, 6, 8, dtype=torch.complex128).requires_grad_()
     assert torch.autograd.gradcheck(lambda k, _: network(k, mask), (kspace, network.steps), fast_mode=True)

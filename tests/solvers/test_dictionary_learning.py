@@ -73,6 +73,18 @@ def test_a_noiseless_phantom_is_recovered(make_problem) -> None:
     assert found.objective.shape == (5,)
 
 
+def test_an_iteration_is_the_closed_form_for_its_sparse_patches(make_problem) -> None:
+    """With A = I: x = (y + w s) / (1 + w), where s is the image of the coded patches."""
+    start = make_problem().truth
+    data = start + 0.1 * torch.randn(start.shape, dtype=start.dtype, generator=keyed_generator("closed form"))
+    sparse = _Coder(SMALL, PatchOperator(start.shape, 4, 2))(start)
+    found = dictionary(IdentityOperator(start.shape), data, 0.7, settings=SMALL, start=start, iterations=1)
+    expected = (data + 0.7 * sparse) / 1.7
+    torch.testing.assert_close(found.image, expected, rtol=0, atol=1e-9)
+    objective = 0.5 * (expected - data).abs().square().sum() + 0.35 * (expected - sparse).abs().square().sum()
+    torch.testing.assert_close(found.objective[-1], objective)
+
+
 def test_gaps_of_an_image_are_filled_from_a_filled_start(make_problem) -> None:
     truth = make_problem(dtype=torch.complex128).truth.abs()
     operator = MaskOperator(torch.rand(1, 32, 32, generator=keyed_generator("gaps")) < 0.5)

@@ -108,7 +108,8 @@ class LossBench:
             return load_weights(network, self.volumes.folder / f"{STRATEGY}.pt")
 
         path = self.volumes.folder / f"{name}.pt"
-        return keep(path, made_with, settings.steps["losses"], settings.seed, make, partial(self._train, name))
+        train, steps = partial(self._train, name), settings.steps["losses"]
+        return keep(path, made_with, steps, settings.seed, make, train, trained="trained on for")
 
     def _train(self, name: str, network: nn.Module, steps: int) -> None:
         """Adam on patches; with a critic, one step of it before each of the network's."""

@@ -244,14 +244,15 @@ def _remarks(settings: GallerySettings, tuning: str | Path | None) -> list[str]:
         "included, trainings not.",
         "Weights of regularizers and numbers of iterations were chosen on validation files of the built-in set"
         f"{where}, for raw data as well, never on what is shown. Networks `trained N steps here` had that small "
-        "training on the training part of the built-in set and say little about what their architecture can do; "
+        "training on the training part of the built-in set and say little about what their architecture can do "
+        "(`trained on for N steps`: from the trained network of the volume); "
         "shipped weights were trained on other data. A `sample` stands for what is too slow for every file.",
     ]
 
 
 def _steps(note: str) -> str:
-    """The ``trained N steps`` of a note."""
-    return " ".join(note[note.index("trained") :].split()[:3])
+    """The ``trained N steps`` or ``trained on for N steps`` of a note."""
+    return note[note.index("trained") : note.index(" here")]
 
 
 def _middle(volume: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -9,6 +9,7 @@ from recon_monai.networks.blocks.normalization import AffineInstanceNorm, Instan
 from recon_monai.networks.blocks.res_xunet import NormResXUNet, ResXUNet
 from recon_monai.networks.blocks.residual import BottleneckBlock, ResidualBlock
 from recon_monai.networks.blocks.running_statistics import keep_running_statistics
+from recon_monai.networks.blocks.scaled_unet import ScaledUNet
 from recon_monai.networks.blocks.sensitivity import SensitivityNetwork
 from recon_monai.networks.blocks.squeeze_excitation import SqueezeExcitation
 from recon_monai.networks.blocks.unet import AspinPlacement, ConvBlock, NormUNet, UNet, UpsampleBlock
@@ -28,6 +29,7 @@ __all__ = [
     "NormUNet",
     "ResXUNet",
     "ResidualBlock",
+    "ScaledUNet",
     "SensitivityNetwork",
     "SqueezeExcitation",
     "UNet",

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from recon_monai.networks.blocks.data_consistency import combine_measured, combine_sampled
+from recon_monai.networks.blocks.scaled_unet import ScaledUNet
 from recon_monai.networks.blocks.sensitivity import SensitivityNetwork
-from recon_monai.networks.blocks.unet import NormUNet
 from recon_monai.networks.inputs import as_complex_kspace, as_sampling_mask
 from recon_monai.networks.nets.reconstruction import Reconstruction, ReconstructionNetwork
 from recon_monai.networks.precision import full_precision
@@ -30,6 +30,10 @@ class UnrolledGradientDescent(ReconstructionNetwork):
     ``eta`` of its own towards the data. Unlike in `VarNet` the estimate is one image, combined by the coil maps, so
     data are kept as far as steps and maps allow, and the result is the magnitude of that image.
 
+    ``R`` begins as 0, so that an untrained network is gradient descent towards the data, with the maps it is given:
+    those of an untrained `SensitivityNetwork` are no maps yet. Where trainings are short, give maps that need none, as
+    `recon_monai.solvers.MapEstimator` makes them.
+
     K-space, coil maps and data consistency stay in the precision of the input under autocast. Scaling the input scales
     the output, where it scales that of ``R``.
 
@@ -39,7 +43,8 @@ class UnrolledGradientDescent(ReconstructionNetwork):
         sensitivity_channels: width of the U-Net for the coil maps.
         pools: number of poolings in these U-Nets.
         shared: all repeats have the same ``R``; else each has its own.
-        regularizer: makes ``R``, in place of ``NormUNet(channels, pools)``; maps complex ``(B, 1, H, W)`` to the same.
+        regularizer: makes ``R``, in place of ``ScaledUNet(channels, pools, zero_start=True)``; maps complex
+            ``(B, 1, H, W)`` to the same.
         sensitivity_network: network for the coil maps, in place of ``SensitivityNetwork(sensitivity_channels,
             pools)``; called as ``network(kspace, mask)``. It must not use samples outside the mask.
 
@@ -62,7 +67,7 @@ class UnrolledGradientDescent(ReconstructionNetwork):
         if repeats < 1:
             raise ValueError(f"repeats must be at least 1, got {repeats}.")
         self.architecture = {"repeats": repeats, "shared": shared}
-        make_regularizer = regularizer or partial(NormUNet, channels, pools)
+        make_regularizer = regularizer or partial(ScaledUNet, channels, pools, zero_start=True)
         self.sensitivity_network = sensitivity_network or SensitivityNetwork(sensitivity_channels, pools)
         self.regularizers = nn.ModuleList(make_regularizer() for _ in range(1 if shared else repeats))
         self.steps = nn.Parameter(torch.ones(repeats))

@@ -66,6 +66,7 @@ def test_the_whole_family(heads: str, volumes: str, raw: Path, tiny: GallerySett
         assert found["built_in_volume", name].nmse < found["built_in_volume", "trilinear"].nmse
     trained = {"image_unet", "unrolled", "kspace_network", "plug_and_play", "manifold", "mdcsrn"}
     assert all("trained 2 steps here" in result.note for result in found.values() if result.method in trained)
+    assert all(result.note == "trained on for 2 steps here" for (_, name), result in found.items() if name in LOSSES)
     for section in sections:
         with Image.open(output / f"{section.name}.png") as picture:
             assert np.asarray(picture.convert("RGB")).std() > 10
