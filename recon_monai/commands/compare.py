@@ -64,7 +64,7 @@ def compare(
         max_slices: at most so many central slices of each file of k-space.
         recipes: low resolutions of volumes, separated by commas.
         noise: of the low resolution, relative to the volume's robust maximum.
-        anatomy: of the volumes, for example brain; without it what a JSON file beside a volume says (BodyPartExamined).
+        anatomy: of the volumes, for example brain; without it BodyPartExamined of DICOM, or of a JSON file beside it.
         bootstrap: so many simulated acquisitions of each one measured, for the spread; takes so many times as long.
         bootstrap_by: noise or mask, what they vary.
         consistency: measure the residual against k-space and the error in its null space.
