@@ -40,6 +40,7 @@ FIELDS = (
     "sharpness",
     "seconds",
     "peak_memory_mb",
+    "convention",
     "kspace_residual",
     "kspace_residual_target",
     "null_space_error",
