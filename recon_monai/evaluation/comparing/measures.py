@@ -87,8 +87,9 @@ def volume_numbers(prediction: torch.Tensor, target: torch.Tensor) -> dict[str, 
         ``ssim``, ``psnr``, ``nmse``, ``sharpness`` and ``foreground_ssim``.
     """
     found = quality_3d(prediction=prediction, target=target)
-    slices = {"prediction": prediction.clamp(0, 1).permute(2, 0, 1), "target": target.clamp(0, 1).permute(2, 0, 1)}
-    return {"nmse": found.pop("nrmse") ** 2, **found, "foreground_ssim": foreground_ssim(**slices, data_range=1.0)}
+    image, wanted = (volume.clamp(0, 1).permute(2, 0, 1) for volume in (prediction, target))
+    foreground = foreground_ssim(prediction=image, target=wanted, data_range=1.0)
+    return {"nmse": found.pop("nrmse") ** 2, **found, "foreground_ssim": foreground}
 
 
 def downstream_numbers(
