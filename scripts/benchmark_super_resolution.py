@@ -6,7 +6,8 @@
 
 Ours: the bundle's trainer (`WGANTrainer`) and `SeamlessInferer`. Plain: textbook modules and steps, and MONAI's
 ``SlidingWindowInferer``, with the same windows and weights. Each with and without bfloat16 inside the networks, ours
-also with checkpointing of blocks.
+also with checkpointing of blocks. Where the processor only emulates bfloat16 those parts are left out, and the page
+says so.
 
 Every figure comes from fresh processes, ours and the plain ones in turn, `--rounds` of each; a process gives the median
 of `--repeats` after one that does not count. A ratio is the median of the rounds' ratios, with their range: only ratios
@@ -25,6 +26,7 @@ from benchmark_processes import Results, measure_in_turns, read_options, write_t
 from benchmark_volumes import OPTIONS, PLAIN, STEPS
 
 from recon_monai.evaluation.tables import markdown_table
+from recon_monai.networks.precision import emulates_bfloat16
 
 TINY: dict[str, Any] = {"network": [2, 2, 2, 4], "critic": {"width": 2}}
 FULL: dict[str, Any] = {"network": [4, 4, 16, 32], "critic": {"width": 64}}
@@ -47,7 +49,8 @@ def main() -> None:
     arguments = read_options(__doc__, SIZES)
     settings = {**SIZES[arguments.size], "device": arguments.device, "repeats": arguments.repeats}
     settings["threads"] = arguments.threads
-    results = measure_in_turns(parts(), "benchmark_volumes.py", settings, arguments.rounds)
+    with_bf16 = not emulates_bfloat16(arguments.device)
+    results = measure_in_turns(parts(with_bf16), "benchmark_volumes.py", settings, arguments.rounds)
     table = rows(results)
     text = page(table, results, settings, arguments)
     print(text)
@@ -55,9 +58,10 @@ def main() -> None:
         write_tables(arguments.output, f"super_resolution_{arguments.size}_{arguments.device}", text, table)
 
 
-def parts() -> list[str]:
+def parts(with_bf16: bool = True) -> list[str]:
     """What is measured, each of ours beside what it is compared with."""
-    return list(dict.fromkeys(name for ours, plain in _pairs() for name in (plain, ours)))
+    names = [name for pair in _pairs() for name in reversed(pair) if with_bf16 or "bf16" not in name]
+    return list(dict.fromkeys(names))
 
 
 def _pairs() -> list[tuple[str, str]]:
@@ -82,6 +86,8 @@ def rows(results: Results) -> list[dict[str, Any]]:
     """
     table = []
     for ours, plain in _pairs():
+        if ours not in results:
+            continue
         row: dict[str, Any] = {"what": ours.removeprefix("our "), "compared_with": plain}
         row["unit"] = "voxels/s" if "inference" in ours else "steps/s"
         for value in ("rate", "megabytes"):
@@ -143,6 +149,7 @@ def _description(results: Results, settings: dict[str, Any], rounds: int) -> str
         f"{settings['batch']} patches of {settings['patch']} voxels along each axis; inference of a volume of {volume} "
         f"in windows of {settings['window']}, a quarter of which overlaps. {device}, {settings['threads']} thread(s), "
         f"PyTorch {torch.__version__}; medians of {rounds} process(es), ranges in parentheses."
+        + ("" if "our inference, bf16" in results else " Without bfloat16, which this processor only emulates.")
     )
 
 

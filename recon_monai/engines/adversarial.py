@@ -23,6 +23,7 @@ from recon_monai.engines.volume_batch import PrepareVolumeBatch
 from recon_monai.losses import AdversarialLoss, WassersteinGPLoss
 from recon_monai.losses.wasserstein import full_scores
 from recon_monai.networks import keep_running_statistics, load_weights
+from recon_monai.networks.precision import bfloat16_autocast
 from recon_monai.physics import keyed_generator
 
 __all__ = ["AdversarialState", "CriticConstraint", "WGANTrainer"]
@@ -304,7 +305,7 @@ class WGANTrainer(SupervisedTrainer):
         return made.to(torch.promote_types(made.dtype, torch.float32))
 
     def _autocast(self, inputs: Tensor) -> torch.autocast:
-        return torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.bfloat16)
+        return bfloat16_autocast(inputs.device.type, enabled=self.bfloat16)
 
     def _draw(self, count: int, step: int) -> Tensor:
         """A number for each sample, the same for the n-th of all processes' as for the n-th of one large batch."""

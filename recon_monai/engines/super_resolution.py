@@ -27,6 +27,7 @@ from recon_monai.engines.super_resolution_domain import (
     uncompared_resolution,
 )
 from recon_monai.inferers import SeamlessInferer
+from recon_monai.networks.precision import bfloat16_autocast
 from recon_monai.physics import Grid, kspace_support, resample_to_grid
 from recon_monai.transforms.scaling import ScaleToReferenced
 
@@ -202,7 +203,7 @@ class SuperResolver:
 
     def _precision(self) -> Any:
         if self.amp and not getattr(self.inferer, "amp", False):
-            return torch.autocast(self.device.type, torch.bfloat16)
+            return bfloat16_autocast(self.device.type, enabled=True)
         return contextlib.nullcontext()
 
     def _files(self, source: VolumeInput, folder: Path, overwrite: bool) -> tuple[Path, Path, Path]:

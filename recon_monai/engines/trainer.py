@@ -15,6 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from recon_monai import distributed
 from recon_monai.engines.memory import explain_out_of_memory
+from recon_monai.networks.precision import bfloat16_autocast
 
 __all__ = ["ReconstructionTrainer"]
 
@@ -131,7 +132,7 @@ class ReconstructionTrainer(SupervisedTrainer):
         return self._infer(self.network, inputs, args, kwargs)
 
     def _infer(self, network: nn.Module, inputs: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-        with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
+        with bfloat16_autocast(inputs.device.type, enabled=self.bfloat16):
             return self.inferer(inputs, network, *args, **kwargs)
 
     @contextlib.contextmanager

@@ -11,6 +11,7 @@ import torch
 from tqdm.auto import tqdm
 
 from recon_monai import distributed
+from recon_monai.networks.precision import bfloat16_autocast
 
 __all__ = ["check_volume", "plain", "predict", "progress_bar", "window_sides"]
 
@@ -74,8 +75,7 @@ def predict(
     Raises:
         ValueError: if the answer is no tensor of that size.
     """
-    precision = torch.autocast(windows.device.type, torch.bfloat16) if amp else contextlib.nullcontext()
-    with precision:
+    with bfloat16_autocast(windows.device.type, enabled=True) if amp else contextlib.nullcontext():
         answer = network(windows.clone(), *args, **kwargs)
     if not isinstance(answer, torch.Tensor) or answer.shape[2:] != windows.shape[2:] or len(answer) != len(windows):
         found = f"shape {tuple(answer.shape)}" if isinstance(answer, torch.Tensor) else type(answer).__name__

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 
 import torch
 
-__all__ = ["full_precision", "small_map_precision"]
+__all__ = ["bfloat16_autocast", "emulates_bfloat16", "full_precision", "small_map_precision"]
 
 _SMALL = 8
+
+logger = logging.getLogger(__name__)
 
 
 def full_precision(like: torch.Tensor) -> torch.autocast:
@@ -41,3 +45,38 @@ def small_map_precision(features: torch.Tensor) -> contextlib.AbstractContextMan
     """
     small = features.device.type == "cpu" and min(features.shape[2:]) < _SMALL
     return full_precision(features) if small else contextlib.nullcontext()
+
+
+def bfloat16_autocast(device: str, *, enabled: bool) -> torch.autocast:
+    """Automatic mixed precision in bfloat16; says once where that is slower instead of faster.
+
+    Args:
+        device: type of the device, ``"cpu"`` or ``"cuda"``.
+        enabled: whether it is wanted.
+
+    Returns:
+        The context manager.
+    """
+    if enabled and emulates_bfloat16(device):
+        _warn_of_emulation()
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=enabled)
+
+
+def emulates_bfloat16(device: str) -> bool:
+    """Whether a device has no arithmetic for bfloat16, so that PyTorch makes it up at a small part of the speed.
+
+    Args:
+        device: type of the device, ``"cpu"`` or ``"cuda"``.
+
+    Returns:
+        True for processors without AVX-512 or an equal of it. GPUs are not asked: those of the last years have it.
+    """
+    return device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+@functools.cache
+def _warn_of_emulation() -> None:
+    logger.warning(
+        "amp: this processor has no arithmetic for bfloat16, which PyTorch emulates at a small part of the speed "
+        "(convolutions of volumes: a fiftieth); --amp False is the faster choice here"
+    )

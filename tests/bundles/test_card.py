@@ -329,10 +329,11 @@ def test_low_resolution_of_mdcsrn():
     assert [name.rpartition(".")[2] for name in steps] == ["Compose", "ScaleToReferenced", "RandomPatchd"]
     assert train["train"]["preprocessing"]["transforms"][1:3] == ["@crop", "@train::low_resolution"]
     assert train["validate"]["preprocessing"]["transforms"][1:] == ["@crop", "@validate::low_resolution"]
-    assert "Crop" not in json.dumps(evaluate), "tables are of whole volumes"
+    assert (evaluate["block"], train["val_block"]) == (-1, -1), "tables are of whole volumes"
+    assert "Foreground" not in json.dumps(evaluate)
     assert set(train["val_recipes"]) <= set(train["recipes"])
     assert targets(evaluate["postprocessing"])[1] == "recon_monai.evaluation.InterpolationBaselinesd"
-    assert train["validate"]["inferer"]["_target_"] == "recon_monai.inferers.SeamlessInferer"
+    assert train["validate"]["inferer"]["_target_"] == "recon_monai.inferers.CentralBlockInferer"
 
 
 MDCSRN_OVERLAYS = {

@@ -14,6 +14,7 @@ import pytest
 import torch
 from bundle_tools import ROOT, TORCHRUN, run_bundle, start_bundle, verify_with_monai
 from mdcsrn_tools import CONFIGS, TINY_MDCSRN, TINY_TRAINING, files, oblique, tiny_mdcsrn, write_head
+from monai.transforms import CenterSpatialCrop
 
 from recon_monai.data import VolumeDataset
 from recon_monai.engines import read_domain
@@ -69,6 +70,20 @@ def test_evaluation_measures_each_recipe_and_the_interpolations(trained_mdcsrn, 
     assert "not for diagnosis" in page and "data range 1" in page
     assert len(list((tmp_path / "panels").glob("*.png"))) == len(RECIPES) + 1
     assert {row["baseline"] for row in rows_of(tmp_path / "gains.csv")} == set(methods[:3])
+
+
+def test_evaluation_of_the_middle_alone(trained_mdcsrn, checkout, tiny_volumes, tmp_path):
+    (trained_mdcsrn / "finished.json").touch()
+    options = {**WHOLE, "dataset_dir": tiny_volumes, "output_dir": tmp_path, "num_workers": 0}
+    options |= {"block": 10, "test_recipes": ["isotropic2"]}
+    run_bundle("evaluation", f"{CONFIGS}/evaluate.json", checkout, options)
+    found = {row["method"]: row for row in rows_of(tmp_path / "volumes.csv")}
+    item = VolumeDataset(tiny_volumes, "test", ScaleToReferenced("target"), cache=False)[0]
+    made = SimulateLowResolutiond(recipes={"isotropic2": {"magnitude": "coarse"}}, interpolation="fourier")(item)
+    middle = CenterSpatialCrop(10)
+    image, target = (middle(item_of[0][None])[0] for item_of in (made["image"].as_tensor(), item["target"].as_tensor()))
+    assert float(found["sinc"]["psnr"]) == pytest.approx(quality_3d(prediction=image, target=target)["psnr"], rel=1e-4)
+    assert found["super-resolution"]["psnr"] != found["sinc"]["psnr"], "the network saw the middle"
 
 
 def test_measured_pairs_are_evaluated_without_interpolations(trained_mdcsrn, checkout, tmp_path):

@@ -133,11 +133,25 @@ def test_ratios_are_those_of_rounds_and_above_1_where_ours_is_better(scripts, ti
     assert "parameters 5 and 6 (ours), 5 and 6 (plain PyTorch)" in page
     assert "**1.50** (0.50 to 1.50)" in page
     assert "--size tiny --rounds 3 --repeats 1 --device cpu`" in page
+    assert "emulates" not in page
+
+
+def test_without_arithmetic_for_bfloat16_its_parts_are_left_out(scripts, tiny):
+    names = scripts.main.parts(with_bf16=False)
+    assert len(names) == 11 and not any("bf16" in name for name in names)
+    found = {"rate": 1, "megabytes": 1, "parameters": 5, "critic_parameters": 6}
+    results = {name: [found] for name in names}
+    table = scripts.main.rows(results)
+    assert len(table) == 7
+    arguments = SimpleNamespace(size="tiny", rounds=1, repeats=1, device="cpu")
+    assert "Without bfloat16, which this processor only emulates" in scripts.main.page(table, results, tiny, arguments)
 
 
 @pytest.mark.slow
-def test_a_tiny_run_gives_every_row(scripts, tmp_path, monkeypatch):
+@pytest.mark.parametrize("emulated", [False, True])
+def test_a_tiny_run_gives_every_row(scripts, tmp_path, monkeypatch, emulated):
     """In one process: what a part does in a process of its own is the next test's."""
+    monkeypatch.setattr(scripts.main, "emulates_bfloat16", lambda device: emulated)
 
     def measured(parts, script, settings, rounds):
         assert script == "benchmark_volumes.py"
@@ -149,9 +163,10 @@ def test_a_tiny_run_gives_every_row(scripts, tmp_path, monkeypatch):
     scripts.main.main()
     with (tmp_path / "super_resolution_tiny_cpu.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["what"] for row in rows[:3]] == ["inference", "inference, bf16", "pretraining step"]
+    assert ("inference, bf16" in {row["what"] for row in rows}) != emulated
     assert all(float(row["rate_ours"]) > 0 and float(row["rate_plain"]) > 0 for row in rows)
-    assert "| generator step, bf16 and checkpointing" in (tmp_path / "super_resolution_tiny_cpu.md").read_text()
+    last = "checkpointing" if emulated else "bf16 and checkpointing"
+    assert f"| generator step, {last}" in (tmp_path / "super_resolution_tiny_cpu.md").read_text()
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from recon_monai.networks.blocks.running_statistics import keep_running_statisti
 from recon_monai.networks.blocks.sensitivity import SensitivityNetwork
 from recon_monai.networks.blocks.squeeze_excitation import SqueezeExcitation
 from recon_monai.networks.blocks.unet import AspinPlacement, ConvBlock, NormUNet, UNet, UpsampleBlock
+from recon_monai.networks.blocks.volume_conv import VolumeConv
 from recon_monai.networks.blocks.voxel_shuffle import coarse_samples, merge_phases, refine_linearly, split_phases
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "SqueezeExcitation",
     "UNet",
     "UpsampleBlock",
+    "VolumeConv",
     "VolumeNorm",
     "coarse_samples",
     "keep_running_statistics",

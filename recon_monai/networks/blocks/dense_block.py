@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from recon_monai.networks.blocks.normalization import AffineInstanceNorm
+from recon_monai.networks.blocks.volume_conv import VolumeConv
 
 __all__ = ["DenseBlock", "DenseUnit", "LevelBlock", "PointwiseConv", "VolumeNorm"]
 
@@ -67,7 +68,7 @@ class DenseUnit(nn.Module):
     def __init__(self, in_channels: int, growth: int, norm: VolumeNorm) -> None:
         super().__init__()
         self.norm = _make_norm(norm, in_channels)
-        self.conv = nn.Conv3d(in_channels, growth, 3, padding=1, bias=False)
+        self.conv = VolumeConv(in_channels, growth)
         nn.init.kaiming_normal_(self.conv.weight)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

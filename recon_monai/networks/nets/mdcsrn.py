@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from recon_monai.networks.architecture import RecordedModule
 from recon_monai.networks.blocks.dense_block import DenseBlock, LevelBlock, PointwiseConv, VolumeNorm
 from recon_monai.networks.blocks.running_statistics import keep_running_statistics
+from recon_monai.networks.blocks.volume_conv import VolumeConv
 from recon_monai.networks.inputs import as_volume
 from recon_monai.networks.precision import full_precision, small_map_precision
 
@@ -67,7 +68,7 @@ class MDCSRN(RecordedModule):
         self.architecture = {**sizes, "norm": norm, "residual": residual}
         self.residual = residual
         self.checkpointing = checkpointing
-        self.stem = nn.Conv3d(1, first_channels, 3, padding=1, bias=False)
+        self.stem = VolumeConv(1, first_channels)
         nn.init.kaiming_normal_(self.stem.weight)
         made = first_channels + units * growth
         self.levels = nn.ModuleList(

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from recon_monai.networks.architecture import RecordedModule
+from recon_monai.networks.blocks.volume_conv import VolumeConv
 from recon_monai.networks.blocks.voxel_shuffle import Factor, pad_to_multiple
 from recon_monai.networks.inputs import as_volume
 from recon_monai.networks.nets.mdcsrn import VolumeCheckpointing
@@ -100,7 +101,7 @@ class ResidualBlock3d(nn.Module):
 
 def conv3(in_channels: int, out_channels: int) -> nn.Conv3d:
     """A 3x3x3 convolution of unchanged size."""
-    conv = nn.Conv3d(in_channels, out_channels, 3, padding=1)
+    conv = VolumeConv(in_channels, out_channels, bias=True)
     nn.init.kaiming_normal_(conv.weight)
     assert conv.bias is not None
     nn.init.zeros_(conv.bias)
