@@ -45,16 +45,21 @@ CONVENTIONS = {
 _DOWNSTREAM = {"dice": "Dice", "volume_difference": "volume difference", "average_surface_distance": "distance (mm)"}
 
 
-def convention_of(data: str) -> str:
+def convention_of(data: str, block: int | None = None) -> str:
     """How the metrics of a row are defined.
 
     Args:
         data: of the row: simulated, raw or volume.
+        block: voxels of the middle of a volume that are measured; None for all.
 
     Returns:
         One line.
     """
-    return _OF_VOLUMES if data == "volume" else _OF_KSPACE
+    if data != "volume":
+        return _OF_KSPACE
+    return (
+        _OF_VOLUMES if block is None else _OF_VOLUMES.replace("whole volumes", f"middle {block} voxels along each axis")
+    )
 
 
 def slice_numbers(prediction: torch.Tensor, target: torch.Tensor, anatomy: str) -> dict[str, float]:

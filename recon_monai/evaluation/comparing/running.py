@@ -238,7 +238,7 @@ class _Comparison:
         """Write the tables, if there is anything to write."""
         if self.rows:
             records = self.methods.records
-            write_tables(self.output, records, self.rows, command=self.command, seed=self.settings.seed)
+            write_tables(self.output, records, self.rows, command=self.command, settings=self.settings)
 
     def _add_unreadable(
         self, file: str, subject: str, problem: str, methods: Sequence[SliceMethod | VolumeMethod]
@@ -272,7 +272,7 @@ class _Comparison:
             self.rows.append(self.store.keep(case, record.name, own_key, row, None, None, {}))
             return
         found = {**known, **made.row}
-        row = empty_row(**found, method=record.name, convention=convention_of(found["data"]))
+        row = empty_row(**found, method=record.name, convention=convention_of(found["data"], self.settings.block))
         self.rows.append(self.store.keep(case, record.name, own_key, row, made.images, made.target, made.attributes))
 
     def _key(self, path: Path, slices: Sequence[int], known: Mapping[str, Any], settings: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ from recon_monai.evaluation.comparing.volumes import VolumeReader, find_volume_c
 from recon_monai.evaluation.report import read_comparison, write_report
 from recon_monai.evaluation.uncertainty import estimate_noise
 from recon_monai.metrics import ssim
-from recon_monai.physics import fft2c, ifft2c
+from recon_monai.physics import center_crop_or_pad, fft2c, ifft2c
 from recon_monai.transforms import Undersampled
 
 FOURFOLD = ComparisonSettings(accelerations=(4,), center_fractions=(0.16,), downstream=False)
@@ -86,13 +86,14 @@ def test_numbers_are_those_of_the_evaluation_of_the_bundle(tmp_path, scans, name
 
 
 @pytest.mark.slow
-def test_numbers_of_volumes_are_those_of_the_evaluation_of_the_bundle(tmp_path, volumes):
+@pytest.mark.parametrize("block", [None, 12])
+def test_numbers_of_volumes_are_those_of_the_evaluation_of_the_bundle(tmp_path, volumes, block):
     method, parser = tiny_bundle(tmp_path, "mdcsrn_wgan_gp")
     parser["dataset_dir"], parser["split"], parser["cache"] = str(volumes), "all", False
     recipes = ["inplane2", "isotropic2", "thick4mm"]
-    parser["test_recipes"], parser["slice_axis"] = recipes, 2
+    parser["test_recipes"], parser["slice_axis"], parser["block"] = recipes, 2, block or -1
     wanted = evaluated(parser)
-    settings = ComparisonSettings(recipes=tuple(recipes), split="all", shown_slices=4)
+    settings = ComparisonSettings(recipes=tuple(recipes), split="all", shown_slices=4, block=block)
     done = compare_methods(tmp_path / "out", [method, "trilinear", "cubic", "sinc"], [volumes], settings)
     assert len(done.rows) == len(wanted) == 36 and done.failed == 0
     for row in done.rows:
@@ -133,6 +134,24 @@ def test_total_variation_agrees_with_the_samples_better_than_it_smooths(tmp_path
     found = {(row["acceleration"], row["method"]): row for row in rows}
     assert found["inplane2", "total_variation_3d"]["psnr"] > found["inplane2", "sinc"]["psnr"]
     assert "tuned for inplane2, isotropic2" in found["thick4mm", "total_variation_3d"]["failure"]
+
+
+def test_the_middle_of_volumes_is_measured_alone_as_a_crop_of_the_whole_would_be(tmp_path, volumes):
+    settings = ComparisonSettings(recipes=("inplane2",), split="all", max_files=1, shown_slices=4)
+    done = {
+        block: compare_methods(tmp_path / str(block), ["sinc"], [volumes], replace(settings, block=block)).rows[0]
+        for block in (None, 12)
+    }
+    with (
+        h5py.File(tmp_path / "12" / done[12]["images"]) as file,
+        h5py.File(tmp_path / "None" / done[None]["images"]) as all_,
+    ):
+        assert file["target"].shape == (4, 12, 12) and file.attrs["first_slice"] == all_.attrs["first_slice"]
+        whole, middle = (one["methods/sinc"][()] for one in (all_, file))
+    np.testing.assert_array_equal(middle, center_crop_or_pad(torch.from_numpy(whole), (12, 12)).numpy())
+    assert done[12]["ssim"] != done[None]["ssim"] and "middle 12 voxels" in done[12]["convention"]
+    with pytest.raises(ValueError, match="block is 3, expected"):
+        replace(settings, block=3)
 
 
 def test_volumes_are_grouped_by_what_names_and_files_beside_them_say(tmp_path, volumes):
