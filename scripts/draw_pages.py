@@ -47,6 +47,15 @@ CURVES = (
 )
 """Tags, and beginnings of tags of which the first is taken."""
 
+PLAIN = """
+const boxes = [...document.querySelectorAll('mat-checkbox')];
+const box = boxes.find((one) => one.textContent.includes('Enable step selection'));
+if (box && box.querySelector('input').checked) box.querySelector('input').click();
+const settings = [...document.querySelectorAll('button')].find((one) => one.textContent.trim() === 'Settings');
+if (document.querySelector('settings-view') && settings) settings.click();
+"""
+"""Takes the marks of a step and the settings out of TensorBoard's page, which stores neither in its address."""
+
 SECONDS = 120
 
 
@@ -85,12 +94,12 @@ def draw_tensorboard(runs: Path, output: Path) -> list[Path]:
         output: folder of the pictures.
 
     Returns:
-        What was written.
+        What was written; no panels where the runs have none.
 
     Raises:
         ValueError: if the runs hold none of the curves.
     """
-    tags = _scalar_tags(runs)
+    tags = _tags(runs, "scalars")
     found = [
         next((tag for tag in tags if tag == name or (name[-1] == "/" and tag.startswith(name))), "") for name in CURVES
     ]
@@ -104,10 +113,14 @@ def draw_tensorboard(runs: Path, output: Path) -> list[Path]:
         with _browser(1500, 180 + 335 * rows) as browser:
             browser.get(f"{address}/?smoothing=0&pinnedCards={quote(json.dumps(pins))}#timeseries")
             _until(browser, f"return document.querySelectorAll('card-view svg').length >= {len(pins)}")
+            browser.execute_script(PLAIN)
             written = [_picture(browser, output / "curves.png", pause=4)]
+        if not any(tag.startswith("panels/") for tag in _tags(runs, "images")):
+            return written
         with _browser(1500, 860) as browser:
             browser.get(f"{address}/?tagFilter={quote('^panels/')}#timeseries")
             _until(browser, "return [...document.querySelectorAll('image-card img')].some((one) => one.complete)")
+            browser.execute_script(PLAIN)
             written.append(_picture(browser, output / "panels.png", pause=4))
     return written
 
@@ -154,11 +167,11 @@ def _until(browser: Any, script: str) -> None:
     WebDriverWait(browser, SECONDS).until(lambda one: one.execute_script(script), f"the page does not: {script}")
 
 
-def _scalar_tags(runs: Path) -> list[str]:
+def _tags(runs: Path, kind: str) -> list[str]:
     from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
     multiplexer = EventMultiplexer().AddRunsFromDirectory(str(runs)).Reload()
-    return sorted({tag for run in multiplexer.Runs().values() for tag in run["scalars"]})
+    return sorted({tag for run in multiplexer.Runs().values() for tag in run[kind]})
 
 
 @contextmanager
