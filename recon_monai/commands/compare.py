@@ -27,6 +27,7 @@ def compare(
     max_slices: int | None = None,
     recipes: str | Sequence[str] = ("inplane2", "isotropic2"),
     noise: float = 0.0,
+    block: int | None = None,
     anatomy: str | None = None,
     bootstrap: int = 0,
     bootstrap_by: str = "noise",
@@ -64,7 +65,9 @@ def compare(
         max_slices: at most so many central slices of each file of k-space.
         recipes: low resolutions of volumes, separated by commas.
         noise: of the low resolution, relative to the volume's robust maximum.
-        anatomy: of the volumes, for example brain; without it what a JSON file beside a volume says (BodyPartExamined).
+        block: measure and show so many voxels of the middle of volumes along each axis, of which networks see no more
+            than that and its surroundings; the low resolution is that of the whole volume.
+        anatomy: of the volumes, for example brain; without it BodyPartExamined of DICOM, or of a JSON file beside it.
         bootstrap: so many simulated acquisitions of each one measured, for the spread; takes so many times as long.
         bootstrap_by: noise or mask, what they vary.
         consistency: measure the residual against k-space and the error in its null space.
@@ -99,6 +102,7 @@ def compare(
         max_slices=max_slices,
         recipes=tuple(words_of(recipes)),
         noise=float(noise),
+        block=block,
         anatomy=None if anatomy is None else str(anatomy),
         bootstrap=bootstrap,
         bootstrap_by=bootstrap_by,  # type: ignore[arg-type]

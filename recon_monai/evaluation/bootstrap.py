@@ -8,7 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["PairedGain", "paired_gain"]
+__all__ = ["FEWEST_SUBJECTS", "PairedGain", "paired_gain"]
+
+FEWEST_SUBJECTS = 6
+"""With fewer, no interval can be one of 95 %: that all of 5 differ in the same way has a chance of 1 in 16."""
 
 _AT_ONCE = 10**6  # numbers drawn at a time
 

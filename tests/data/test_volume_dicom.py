@@ -10,6 +10,7 @@ import torch
 from monai.data import ITKReader
 
 from recon_monai.data import VolumeDataset, VolumeError, find_volumes, load_volume, volume_facts
+from recon_monai.evaluation.comparing.volume_labels import volume_labels
 
 pydicom = pytest.importorskip("pydicom")
 from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
@@ -63,6 +64,18 @@ def test_a_series_has_its_voxels_where_the_headers_say(tmp_path):
         slice_ = header.InstanceNumber - 1
         np.testing.assert_allclose(index, [column, row, slice_], atol=1e-4)
         assert float(found[0, column, row, slice_]) == stack()[slice_, row, column]
+
+
+@pytest.mark.parametrize(("written", "anatomy"), [(None, None), ("", None), ("BRAIN ", "brain")])
+def test_the_anatomy_of_a_series_is_the_body_part_of_its_header(tmp_path, written, anatomy):
+    folder = save_series(tmp_path / "scan", stack())
+    for path in folder.iterdir():
+        header = pydicom.dcmread(path)
+        if written is not None:
+            header.BodyPartExamined = written
+        header.save_as(path)
+    assert volume_facts(folder).anatomy == anatomy
+    assert volume_labels(folder) == (anatomy, "T1") and volume_labels(folder, "head") == ("head", "T1")
 
 
 def test_rounded_direction_cosines_do_not_change_the_voxel_size(tmp_path):

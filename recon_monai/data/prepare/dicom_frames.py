@@ -42,6 +42,7 @@ _TAGS = [
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "SeriesDescription",
+    "BodyPartExamined",
     "PatientID",
     "IssuerOfPatientID",
     "Rows",
@@ -124,6 +125,7 @@ class SeriesPart:
         instance: SOPInstanceUID.
         description: SeriesDescription; for messages and choice, never written.
         patient: pseudonym of the patient, or of the study if the file names no patient.
+        body_part: BodyPartExamined; empty if the file does not say.
         frames: the images, read when first asked for.
     """
 
@@ -132,6 +134,7 @@ class SeriesPart:
     instance: str
     description: str
     patient: str
+    body_part: str
     frames: Callable[[], list[Frame]]
 
 
@@ -161,6 +164,7 @@ def read_header(path: Path) -> SeriesPart:
         str(header.get("SOPInstanceUID", path)),
         str(header.get("SeriesDescription", "")),
         patient,
+        str(header.get("BodyPartExamined") or ""),
         lambda: _readable(path, lambda: list(_frames(path, header))),
     )
 

@@ -40,6 +40,7 @@ class DicomSeries:
         frames: one image per slice, by position.
         step: from one slice to the next in mm, patient coordinates (left, posterior, superior).
         description: SeriesDescription; for messages and guesses, never written.
+        body_part: BodyPartExamined; empty if the files do not say.
     """
 
     name: str
@@ -48,6 +49,7 @@ class DicomSeries:
     frames: list[Frame]
     step: NDArray[np.float64]
     description: str = ""
+    body_part: str = ""
 
     @property
     def affine(self) -> NDArray[np.float64]:
@@ -157,7 +159,7 @@ def _checked(uid: str, parts: list[SeriesPart], frame: int | None, *, several: b
     logger.info(
         "%s: %s, %d slice(s) in %s", name, first.description or "no description", len(frames), first.path.parent
     )
-    return DicomSeries(name, first.patient, first.path.parent, frames, step, first.description)
+    return DicomSeries(name, first.patient, first.path.parent, frames, step, first.description, first.body_part)
 
 
 def _no_copies(parts: list[SeriesPart]) -> None:

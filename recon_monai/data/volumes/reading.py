@@ -30,11 +30,13 @@ class VolumeFacts(NamedTuple):
         spacing: size of the voxels along the axes of the file in mm.
         contrast: see `InputVolume`.
         shape: number of voxels along these axes.
+        anatomy: BodyPartExamined of a DICOM series in lower case; None where nothing says it.
     """
 
     spacing: tuple[float, float, float]
     contrast: str | None
     shape: tuple[int, int, int]
+    anatomy: str | None = None
 
 
 def load_volume(path: str | Path, *, frame: int | None = None, series: str | None = None) -> MetaTensor:
@@ -79,7 +81,7 @@ def volume_facts(path: str | Path, *, frame: int | None = None, series: str | No
         series: see `load_volume`.
 
     Returns:
-        Spacing, contrast and shape.
+        Spacing, contrast, shape and anatomy.
 
     Raises:
         VolumeError: if there is no volume, or its header cannot be used; names the file.
@@ -87,11 +89,13 @@ def volume_facts(path: str | Path, *, frame: int | None = None, series: str | No
     path = Path(path)
     if not path.exists():
         raise VolumeError(f"{path} does not exist, expected a NIfTI file, a DICOM file or a folder with a DICOM series")
+    anatomy = None
     try:
         if path.is_dir() or not path.name.endswith(NIFTI_SUFFIXES):
             found = _one_series(path, frame, series)
             affine, contrast = found.affine[:, [2, 1, 0, 3]], contrast_of(found.description)
             shape = (found.frames[0].shape[1], found.frames[0].shape[0], len(found.frames))
+            anatomy = found.body_part.strip().lower() or None
         else:
             image = open_nifti(path, frame=frame)
             affine, contrast = image.affine, contrast_of(volume_stem(path))
@@ -99,7 +103,7 @@ def volume_facts(path: str | Path, *, frame: int | None = None, series: str | No
         spacing = Grid((1, 1, 1), torch.from_numpy(np.asarray(affine, np.float64).copy())).spacing
     except ValueError as error:
         raise VolumeError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-    return VolumeFacts(spacing, contrast, shape)
+    return VolumeFacts(spacing, contrast, shape, anatomy)
 
 
 def grid_of(volume: MetaTensor) -> Grid:

@@ -99,6 +99,7 @@ def load_bundle(word: MethodWord, settings: ComparisonSettings) -> tuple[LoadedB
     if volumes:
         for name, value in settings.low_resolution().items():
             parser[f"low_resolution::{name}"] = value
+        parser["block"] = -1 if settings.block is None else settings.block
     else:
         parser["mask"] = settings.sampling_configuration()
         parser["file_mask"] = settings.file_mask

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recon_monai.evaluation.bootstrap import paired_gain
+from recon_monai.evaluation.groups import Group, group_words, with_pooled
 
 __all__ = ["COMPARED", "paired_differences"]
 
@@ -22,7 +23,8 @@ Row = Mapping[str, Any]
 def paired_differences(rows: Sequence[Row], methods: Sequence[str], *, seed: int = 0) -> list[dict[str, Any]]:
     """Each method minus each one before it, within groups of data, anatomy, acceleration and contrast.
 
-    A subject with several files counts once, by the mean of its differences; files whose subject is not known are
+    Groups are those of `with_pooled`, so that subjects of several contrasts and anatomies also count together. A
+    subject with several files counts once, by the mean of its differences; files whose subject is not known are
     subjects of their own.
 
     Args:
@@ -33,29 +35,24 @@ def paired_differences(rows: Sequence[Row], methods: Sequence[str], *, seed: int
     Returns:
         Entries of ``differences``.
     """
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row["data"], group_of(row)), []).append(row)
     found = []
-    for (data, group), members in groups.items():
-        for metric in COMPARED:
-            values = _values(members, metric)
-            for base, method in itertools.combinations(methods, 2):
-                entry = _difference(values, method, base, seed)
-                if entry is not None:
-                    found.append({"data": data, "group": group, "metric": metric, **entry})
+    for data in dict.fromkeys(row["data"] for row in rows):
+        same = [row for row in rows if row["data"] == data]
+        for group, parts in with_pooled(_group_of(row) for row in same).items():
+            members = [row for row in same if _group_of(row) in parts]
+            for metric in COMPARED:
+                values = _values(members, metric)
+                for base, method in itertools.combinations(methods, 2):
+                    entry = _difference(values, method, base, seed)
+                    if entry is not None:
+                        found.append({"data": data, "group": group_words(group), "metric": metric, **entry})
     return found
 
 
-def group_of(row: Row) -> str:
-    """Anatomy, acceleration and contrast of a row in words, those that are known, as the report writes them."""
+def _group_of(row: Row) -> Group:
     nominal = row["acceleration"]
-    words = (
-        row["anatomy"],
-        f"{nominal:g}x" if isinstance(nominal, int | float) else str(nominal or ""),
-        row["contrast"],
-    )
-    return " · ".join(word for word in words if word)
+    acceleration = f"{nominal:g}x" if isinstance(nominal, int | float) else str(nominal or "")
+    return row["anatomy"] or "", acceleration, row["contrast"] or ""
 
 
 def _values(rows: Sequence[Row], metric: str) -> dict[str, dict[tuple[str, str], float]]:

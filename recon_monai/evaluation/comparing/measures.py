@@ -14,11 +14,16 @@ from recon_monai.evaluation.evaluation_table import CONVENTION, FOREGROUND_CONVE
 from recon_monai.handlers.volume_metrics import call_metric
 from recon_monai.metrics import QUALITY_CONVENTION, foreground_ssim, nmse, psnr, quality_3d, sharpness, ssim
 
-__all__ = ["CONVENTIONS", "downstream_numbers", "slice_numbers", "volume_numbers"]
+__all__ = ["CONVENTIONS", "convention_of", "downstream_numbers", "slice_numbers", "volume_numbers"]
 
+_OF_KSPACE = CONVENTION + FOREGROUND_CONVENTION
+_OF_VOLUMES = (
+    f"{QUALITY_CONVENTION}; NMSE the square of NRMSE; foreground SSIM 2-D, in slices across the last axis, both images "
+    "masked by the target's foreground"
+)
 CONVENTIONS = {
-    "metrics of k-space": CONVENTION + FOREGROUND_CONVENTION,
-    "metrics of volumes": f"{QUALITY_CONVENTION}; NMSE the square of NRMSE",
+    "metrics of k-space": _OF_KSPACE,
+    "metrics of volumes": _OF_VOLUMES,
     "sharpness": "gradient energy over that of the target, within the plane for slices: 1 is as sharp, noise counts",
     "k-space residual": (
         "norm of M F S x - y over that of y; magnitudes x get the phase of the complete scan's coil combination, S are "
@@ -40,6 +45,23 @@ CONVENTIONS = {
 _DOWNSTREAM = {"dice": "Dice", "volume_difference": "volume difference", "average_surface_distance": "distance (mm)"}
 
 
+def convention_of(data: str, block: int | None = None) -> str:
+    """How the metrics of a row are defined.
+
+    Args:
+        data: of the row: simulated, raw or volume.
+        block: voxels of the middle of a volume that are measured; None for all.
+
+    Returns:
+        One line.
+    """
+    if data != "volume":
+        return _OF_KSPACE
+    return (
+        _OF_VOLUMES if block is None else _OF_VOLUMES.replace("whole volumes", f"middle {block} voxels along each axis")
+    )
+
+
 def slice_numbers(prediction: torch.Tensor, target: torch.Tensor, anatomy: str) -> dict[str, float]:
     """Metrics of a reconstructed file, as `VolumeMetrics` and `EvaluationTable` compute them.
 
@@ -58,17 +80,21 @@ def slice_numbers(prediction: torch.Tensor, target: torch.Tensor, anatomy: str) 
 
 
 def volume_numbers(prediction: torch.Tensor, target: torch.Tensor) -> dict[str, float]:
-    """Metrics of a super-resolved volume, as `SuperResolutionMetrics` computes them.
+    """Metrics of a super-resolved volume, as `SuperResolutionMetrics` computes them, and its foreground SSIM.
+
+    Most of a volume is air, in which every method is right; the foreground SSIM leaves it out.
 
     Args:
         prediction: ``(D, H, W)`` on the scale on which the target's robust maximum is 1.
         target: same shape.
 
     Returns:
-        ``ssim``, ``psnr``, ``nmse`` and ``sharpness``.
+        ``ssim``, ``psnr``, ``nmse``, ``sharpness`` and ``foreground_ssim``.
     """
     found = quality_3d(prediction=prediction, target=target)
-    return {"nmse": found.pop("nrmse") ** 2, **found}
+    image, wanted = (volume.clamp(0, 1).permute(2, 0, 1) for volume in (prediction, target))
+    foreground = foreground_ssim(prediction=image, target=wanted, data_range=1.0)
+    return {"nmse": found.pop("nrmse") ** 2, **found, "foreground_ssim": foreground}
 
 
 def downstream_numbers(

@@ -15,6 +15,7 @@ from recon_monai.data.splits import SPLIT_FILE, SPLITS
 from recon_monai.evaluation.comparing.bundles import load_bundle
 from recon_monai.evaluation.comparing.described import MethodRecord
 from recon_monai.evaluation.comparing.kspace_cases import DATA_NAMES, UNREADABLE, BadFile, KspaceCase, find_kspace
+from recon_monai.evaluation.comparing.measures import convention_of
 from recon_monai.evaluation.comparing.settings import ComparisonSettings, fingerprint_of
 from recon_monai.evaluation.comparing.slice_methods import BundleReconstruction, SliceMethod, make_slice_method
 from recon_monai.evaluation.comparing.slices import KspaceReader, reconstruct_case
@@ -34,7 +35,7 @@ from recon_monai.evaluation.comparing.words import MethodWord, parse_method
 
 __all__ = ["Compared", "compare_methods", "holds_kspace", "make_methods"]
 
-_FORMAT = 3  # of rows and images that are kept; another number computes them anew
+_FORMAT = 4  # of rows and images that are kept; another number computes them anew
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +238,7 @@ class _Comparison:
         """Write the tables, if there is anything to write."""
         if self.rows:
             records = self.methods.records
-            write_tables(self.output, records, self.rows, command=self.command, seed=self.settings.seed)
+            write_tables(self.output, records, self.rows, command=self.command, settings=self.settings)
 
     def _add_unreadable(
         self, file: str, subject: str, problem: str, methods: Sequence[SliceMethod | VolumeMethod]
@@ -270,7 +271,8 @@ class _Comparison:
             row = empty_row(**known, method=record.name, failure=_sentence(f"{type(error).__name__}: {error}"))
             self.rows.append(self.store.keep(case, record.name, own_key, row, None, None, {}))
             return
-        row = empty_row(**{**known, **made.row}, method=record.name)
+        found = {**known, **made.row}
+        row = empty_row(**found, method=record.name, convention=convention_of(found["data"], self.settings.block))
         self.rows.append(self.store.keep(case, record.name, own_key, row, made.images, made.target, made.attributes))
 
     def _key(self, path: Path, slices: Sequence[int], known: Mapping[str, Any], settings: Mapping[str, Any]) -> str:

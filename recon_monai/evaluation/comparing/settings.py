@@ -14,6 +14,7 @@ from recon_monai.physics.masks import SamplingMask, create_mask
 __all__ = ["Bootstrap", "ComparisonSettings", "fingerprint_of"]
 
 Bootstrap = Literal["noise", "mask"]
+_SMALLEST_BLOCK = 7  # the window of SSIM
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class ComparisonSettings:
         slice_axis: across which axis slices of volumes lie, see `SimulateLowResolutiond`.
         noise: standard deviation of the noise of the low resolution, relative to the volume's robust maximum.
         anatomy: of all volumes, for their groups; None takes what is written beside them, see `volume_labels`.
+        block: voxels of the middle of volumes along each axis that are measured and shown, on which networks run alone;
+            None for all. The low resolution is that of the whole volume.
         shown_slices: of each volume, central ones, that are kept as images.
         consistency: whether to measure the residual against k-space and the error in the null space.
         downstream: whether to segment reconstruction and target.
@@ -56,6 +59,7 @@ class ComparisonSettings:
     slice_axis: int | Literal["random", "coarsest"] = 2
     noise: float = 0.0
     anatomy: str | None = None
+    block: int | None = None
     shown_slices: int = 16
     consistency: bool = True
     downstream: bool = True
@@ -71,9 +75,9 @@ class ComparisonSettings:
                 f"accelerations are {list(self.accelerations)} and center_fractions {list(self.center_fractions)}, "
                 "expected one fraction for each acceleration"
             )
-        for name in ("max_files", "max_slices"):
+        for name, least in (("max_files", 1), ("max_slices", 1), ("block", _SMALLEST_BLOCK)):
             if getattr(self, name) is not None:
-                check_integer(name, getattr(self, name), 1)
+                check_integer(name, getattr(self, name), least)
         check_integer("shown_slices", self.shown_slices, 1)
         check_integer("seed", self.seed, 0)
         if self.bootstrap != 0:

@@ -16,7 +16,8 @@ from recon_monai import RESEARCH_NOTICE, __version__
 from recon_monai.data import atomic_path
 from recon_monai.evaluation.comparing.described import MethodRecord
 from recon_monai.evaluation.comparing.differences import paired_differences
-from recon_monai.evaluation.comparing.measures import CONVENTIONS
+from recon_monai.evaluation.comparing.measures import CONVENTIONS, convention_of
+from recon_monai.evaluation.comparing.settings import ComparisonSettings
 from recon_monai.evaluation.comparing.store import plain
 from recon_monai.evaluation.uncertainty import CALIBRATION_CONVENTION
 from recon_monai.handlers.record import git_revision
@@ -40,6 +41,7 @@ FIELDS = (
     "sharpness",
     "seconds",
     "peak_memory_mb",
+    "convention",
     "kspace_residual",
     "kspace_residual_target",
     "null_space_error",
@@ -62,7 +64,7 @@ def write_tables(
     rows: Sequence[Mapping[str, Any]],
     *,
     command: str | None = None,
-    seed: int = 0,
+    settings: ComparisonSettings | None = None,
 ) -> None:
     """Write ``comparison.json`` and ``comparison.csv``.
 
@@ -71,17 +73,19 @@ def write_tables(
         methods: in the order to show.
         rows: of all files and methods that were done.
         command: that made it.
-        seed: of the bootstrap of differences.
+        settings: of the comparison: seed of the bootstrap of differences, measured part of volumes.
     """
+    settings = settings or ComparisonSettings()
+    of_volumes = {"metrics of volumes": convention_of("volume", settings.block)}
     content = {
         "notice": RESEARCH_NOTICE,
-        "convention": {**CONVENTIONS, "calibration": CALIBRATION_CONVENTION},
+        "convention": {**CONVENTIONS, **of_volumes, "calibration": CALIBRATION_CONVENTION},
         "created": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "versions": _versions(),
         "command": command,
         "methods": [record.to_json() for record in methods],
         "rows": rows,
-        "differences": paired_differences(rows, [record.name for record in methods], seed=seed),
+        "differences": paired_differences(rows, [record.name for record in methods], seed=settings.seed),
     }
     with atomic_path(folder / "comparison.json") as temporary:
         temporary.write_text(json.dumps(plain(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What volumes show: names and headers say the contrast, files beside them or the user the anatomy."""
+"""What volumes show, by their names, headers and the files beside them, or by the user."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class VolumeLabels(NamedTuple):
 def volume_labels(path: Path, anatomy: str | None = None) -> VolumeLabels:
     """What a volume shows.
 
-    The contrast is that of `recon_monai.data.volume_facts`, with which the domain of super-resolution weights is
-    compared: of the name of a NIfTI file or the description of a DICOM series. Where that says nothing, and for the
-    anatomy, the JSON file beside a NIfTI file is read, as BIDS has it: ``SeriesDescription``, ``ProtocolName``,
-    ``BodyPartExamined``.
+    Both are those of `recon_monai.data.volume_facts`, with which the domain of super-resolution weights is compared:
+    the contrast of the name of a NIfTI file or the description of a DICOM series, the anatomy of ``BodyPartExamined``
+    of its header. Where they say nothing, the JSON file beside a NIfTI file is read, as BIDS has it:
+    ``SeriesDescription``, ``ProtocolName``, ``BodyPartExamined``.
 
     Args:
         path: a NIfTI file, or the folder of a DICOM series.
@@ -44,12 +44,13 @@ def volume_labels(path: Path, anatomy: str | None = None) -> VolumeLabels:
     Raises:
         VolumeError: if the header cannot be used, or the file beside it is no JSON object; names the file.
     """
-    contrast = volume_facts(path).contrast
+    facts = volume_facts(path)
+    contrast = facts.contrast
     beside = {} if path.is_dir() else _beside(path)
     for name in _DESCRIPTIONS:
         contrast = contrast or contrast_of(str(beside.get(name, "")))
     part = str(beside.get("BodyPartExamined") or "").strip().lower()
-    return VolumeLabels(anatomy or part or None, contrast)
+    return VolumeLabels(anatomy or facts.anatomy or part or None, contrast)
 
 
 def _beside(path: Path) -> dict[str, Any]:

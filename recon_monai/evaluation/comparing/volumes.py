@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from monai.transforms import CenterSpatialCrop
 
 from recon_monai.data import VolumeDataset
 from recon_monai.evaluation.comparing.bundles import LoadedBundle
@@ -94,7 +95,7 @@ class VolumeReader:
     Attributes:
         fields: what the rows of all methods share.
         item: as the methods get it.
-        target: ``(D, H, W)``.
+        target: ``(D, H, W)``, what is measured of it.
         shown: ``(S, H, W)``: central slices of the target, as they are drawn.
         attributes: of the image file.
     """
@@ -106,7 +107,8 @@ class VolumeReader:
         scale = ScaleToReferenced(("image", "target"), "target", allow_missing_keys=True)
         loaded: dict[Any, Any] = case.dataset.load(case.entry)
         self.item: dict[Any, Any] = self.low_resolution(scale(loaded))
-        self.target = plain_volume(self.item["target"])[0]
+        self.crop = None if settings.block is None else CenterSpatialCrop(settings.block)
+        self.target = self.measured(plain_volume(self.item["target"]))
         self.shown = self.slices(self.target)
         spacing = [float(step) for step in self.item["spacing"]]
         self.fields = {
@@ -126,12 +128,16 @@ class VolumeReader:
             "anatomy": labels.anatomy or "",
             "contrast": labels.contrast or "",
             "acceleration": str(self.item["recipe"]),
-            "first_slice": self._first,
+            "first_slice": int(self.item["target"].shape[3]) // 2 - self.target.shape[2] // 2 + self._first,
         }
 
     @property
     def _first(self) -> int:
         return max(0, (self.target.shape[2] - self.settings.shown_slices) // 2)
+
+    def measured(self, volume: torch.Tensor) -> torch.Tensor:
+        """What is measured of a volume ``(1, D, H, W)``, without its first axis."""
+        return (volume if self.crop is None else plain_volume(self.crop(volume)))[0]
 
     def slices(self, volume: torch.Tensor) -> np.ndarray:
         """Central slices along the last axis, the second axis of the volume upward, ``(S, H, D)``."""
@@ -258,7 +264,9 @@ class BundleSuperResolution(VolumeMethod):
         case = reader.case
         item = dict(self.bundle.preprocessing(case.dataset.load(case.entry)))
         changed = [name for name in _DRAWS if item[name] != reader.item[name]]
-        if changed or not torch.allclose(plain_volume(item["target"])[0], reader.target, rtol=1e-4, atol=1e-5):
+        if changed or not torch.allclose(
+            reader.measured(plain_volume(item["target"])), reader.target, rtol=1e-4, atol=1e-5
+        ):
             raise ValueError(
                 f"its preprocessing made another low resolution ({', '.join(changed) or 'scale'} differ), expected "
                 "that of the other methods"
@@ -286,7 +294,8 @@ def resolve_case(
     effort = Effort()
     item = method.prepare(reader)
     with measured_effort(effort, torch.device(settings.device)):
-        volume = method.resolve(item)[0]
+        whole = method.resolve(item)
+    volume = reader.measured(whole)
     numbers: dict[str, Any] = {"seconds": effort.seconds, "peak_memory_mb": effort.peak_memory_mb}
     numbers |= volume_numbers(volume, reader.target)
     image = reader.slices(volume)
@@ -301,7 +310,7 @@ def resolve_case(
 
 
 def _spread(method: VolumeMethod, reader: VolumeReader, settings: ComparisonSettings) -> torch.Tensor:
-    """Standard deviation over low resolutions that differ in their noise alone."""
+    """Standard deviation over low resolutions that differ in their noise alone, of what is measured."""
     item = method.prepare(reader)
     draws = LowResolutionDraws(**{name: item[name] for name in _DRAWS})
     if draws.noise_level <= 0 or settings.bootstrap_by != "noise":
@@ -320,7 +329,7 @@ def _spread(method: VolumeMethod, reader: VolumeReader, settings: ComparisonSett
             resolved.append(method.resolve({**item, **asdict(drawn), "image": image}))
         return torch.stack(resolved)
 
-    return spread_of(images, replicas=settings.bootstrap, description="noise bootstrap").std[0]
+    return reader.measured(spread_of(images, replicas=settings.bootstrap, description="noise bootstrap").std)
 
 
 def plain_volume(volume: torch.Tensor) -> torch.Tensor:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from recon_monai.evaluation.groups import Group, with_pooled
 from recon_monai.evaluation.report.reading import DATA_KINDS, Row
 
-__all__ = ["SECTION_TITLES", "Case", "cases_of", "group_words", "groups_of"]
+__all__ = ["SECTION_TITLES", "Case", "cases_of", "groups_of"]
 
 SECTION_TITLES = {
     "simulated": "Simulated k-space",
@@ -43,21 +44,20 @@ def cases_of(rows: Iterable[Row]) -> list[Case]:
     return sorted(cases.values(), key=lambda case: DATA_KINDS.index(case.first.data))
 
 
-def groups_of(cases: Iterable[Case]) -> dict[tuple[str, str, str], list[Case]]:
-    """Cases by anatomy, acceleration and contrast, in natural order ("4x" before "16x")."""
-    groups: dict[tuple[str, str, str], list[Case]] = {}
-    for case in cases:
-        groups.setdefault(case.first.group, []).append(case)
-    return dict(sorted(groups.items(), key=lambda item: [_natural(word) for word in item[0]]))
+def groups_of(cases: Iterable[Case], *, pooled: bool = False) -> dict[Group, list[Case]]:
+    """Cases by anatomy, acceleration and contrast, in the order of `with_pooled`.
 
+    Args:
+        cases: of one kind of data.
+        pooled: whether several contrasts and anatomies are also put together.
 
-def group_words(group: tuple[str, str, str]) -> str:
-    """A group in words."""
-    return " · ".join(word for word in group if word)
-
-
-def _natural(word: str) -> tuple[float, str]:
-    try:
-        return float(word.removesuffix("x")), word
-    except ValueError:
-        return float("inf"), word
+    Returns:
+        Cases of each group.
+    """
+    members = list(cases)
+    groups = with_pooled(case.first.group for case in members)
+    return {
+        group: [case for case in members if case.first.group in parts]
+        for group, parts in groups.items()
+        if pooled or parts == [group]
+    }

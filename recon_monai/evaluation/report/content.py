@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from recon_monai.evaluation.groups import group_words
 from recon_monai.evaluation.report.calibrations import calibration_plot
-from recon_monai.evaluation.report.cases import SECTION_TITLES, Case, group_words
+from recon_monai.evaluation.report.cases import SECTION_TITLES, Case, groups_of
 from recon_monai.evaluation.report.measures import Measure, measures_of
 from recon_monai.evaluation.report.notes import notes_of
 from recon_monai.evaluation.report.overview import difference_tables, mean_rows
-from recon_monai.evaluation.report.reading import Comparison
+from recon_monai.evaluation.report.reading import Comparison, Method
 from recon_monai.handlers.pictures import color_error
 
 __all__ = ["failures_of", "script_data", "sections_of", "unreadable_files"]
@@ -26,7 +28,7 @@ def sections_of(comparison: Comparison, cases: Sequence[Case]) -> list[dict[str,
         cases: of all kinds.
 
     Returns:
-        Title, notes and, per measure, tables of means and of paired differences.
+        Title, notes and, per measure, tables of means and of paired differences, one for each base.
     """
     sections = []
     for data, title in SECTION_TITLES.items():
@@ -55,10 +57,23 @@ def sections_of(comparison: Comparison, cases: Sequence[Case]) -> list[dict[str,
                 "methods": methods,
                 "notes": notes_of(members, methods, measures, differences),
                 "tables": tables,
+                "base": _first_base(members, methods, tables),
                 "calibration": calibration_plot(members, comparison.methods),
             }
         )
     return sections
+
+
+def _first_base(members: Sequence[Case], methods: Sequence[Method], tables: Sequence[dict[str, Any]]) -> str:
+    """The method that others are first compared with: the best that is not learned, by SSIM, else the first."""
+    bases = {one.base for table in tables for one in table["differences"]}
+    means = {}
+    for name in (method.name for method in methods if method.name in bases and not method.is_learned):
+        rows = [case.rows[name] for case in members if name in case.rows]
+        values = [row.values["ssim"] for row in rows if "ssim" in row.values]
+        if values:
+            means[name] = statistics.fmean(values)
+    return max(means, key=means.__getitem__, default=next((one.name for one in methods if one.name in bases), ""))
 
 
 def failures_of(cases: Sequence[Case]) -> list[dict[str, str]]:
@@ -107,9 +122,14 @@ def script_data(
             for measure in measures
         ],
         "sections": {data: title for data, title in SECTION_TITLES.items() if _has(cases, data)},
+        "groups": {data: _groups(cases, data) for data in SECTION_TITLES if _has(cases, data)},
         "colors": np.asarray(color_error(np.linspace(0, 1, 256)[None], 1.0)[0]).tolist(),
         "cases": [_case(case, problem) for case, problem in zip(cases, problems, strict=True)],
     }
+
+
+def _groups(cases: Sequence[Case], data: str) -> list[str]:
+    return [group_words(group) for group in groups_of(case for case in cases if case.first.data == data)]
 
 
 def _has(cases: Sequence[Case], data: str) -> bool:

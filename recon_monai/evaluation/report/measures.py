@@ -43,7 +43,9 @@ _KNOWN = (
     Measure("ssim", "SSIM", 1, 3, "Structural similarity to the reference; higher is better, 1 is equal."),
     Measure("psnr", "PSNR (dB)", 1, 2, "Peak signal-to-noise ratio against the reference; higher is better."),
     Measure("nmse", "NMSE", -1, 4, "Squared error over the squared reference; lower is better, 0 is equal."),
-    Measure("foreground_ssim", "Foreground SSIM", 1, 3, "SSIM averaged over the foreground only; higher is better."),
+    Measure(
+        "foreground_ssim", "Foreground SSIM", 1, 3, "SSIM of the images with the background set to 0; higher is better."
+    ),
     Measure("sharpness", "Sharpness", 0, 3, "Gradient energy; too low means blurred, too high noisy: neither is best."),
     Measure(
         "kspace_residual",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from recon_monai.evaluation.report.cases import Case, group_words, groups_of
+from recon_monai.evaluation.bootstrap import FEWEST_SUBJECTS
+from recon_monai.evaluation.groups import group_words
+from recon_monai.evaluation.report.cases import Case, groups_of
 from recon_monai.evaluation.report.measures import Measure, formatted, formatted_difference
 from recon_monai.evaluation.report.paired import Beaten, beaten_by
 from recon_monai.evaluation.report.reading import Difference, Method
@@ -75,6 +77,8 @@ def _interval(group: str, measure: Measure, method: Method, base: Method, differ
             continue
         ends = f"{formatted_difference(low, measure)} to {formatted_difference(high, measure)}"
         sure = "the interval excludes 0" if low * high > 0 else "the interval includes 0, so that it may be chance"
+        if entry.subjects < FEWEST_SUBJECTS:
+            sure = f"of {entry.subjects} subjects, too few to exclude chance"
         return f"paired difference {ends}, {sure}"
     return ""
 

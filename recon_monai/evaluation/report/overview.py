@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from recon_monai.evaluation.bootstrap import FEWEST_SUBJECTS
+from recon_monai.evaluation.groups import ALL_ANATOMIES, ALL_CONTRASTS, Group
 from recon_monai.evaluation.report.cases import Case, groups_of
 from recon_monai.evaluation.report.measures import Measure, formatted, formatted_difference
 from recon_monai.evaluation.report.paired import beaten_by
@@ -46,11 +48,13 @@ class MeanRow:
         group: anatomy, acceleration, contrast.
         files: in the group.
         cells: one per method.
+        pooled: whether it puts several groups together.
     """
 
-    group: tuple[str, str, str]
+    group: Group
     files: int
     cells: list[MeanCell]
+    pooled: bool
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class DifferenceCell:
         interval: as shown; empty without.
         subjects: how many.
         files: how many.
-        verdict: better, worse, unclear, or none where neither way is better.
+        verdict: better, worse, unclear (also of fewer than `FEWEST_SUBJECTS`), or none where neither way is better.
         at: place of the mean on an axis from 0 to 100 with the zero at 50.
         start: place of the lower end.
         end: place of the upper end.
@@ -107,10 +111,11 @@ def mean_rows(cases: Sequence[Case], methods: Sequence[Method], measure: Measure
         One row per group in which some method has the number.
     """
     rows = []
-    for group, members in groups_of(cases).items():
+    for group, members in groups_of(cases, pooled=True).items():
         cells = [_mean_cell(members, method, methods, measure) for method in methods]
         if any(cell.files for cell in cells):
-            rows.append(MeanRow(group, len(members), _with_best(cells, measure)))
+            pooled = ALL_ANATOMIES in group or ALL_CONTRASTS in group
+            rows.append(MeanRow(group, len(members), _with_best(cells, measure), pooled))
     return rows
 
 
@@ -125,9 +130,10 @@ def difference_tables(
         measure: whose differences are taken.
 
     Returns:
-        Tables on one axis each.
+        Tables on one axis each, every method being the base of one.
     """
-    mine = [entry for entry in differences if entry.metric == measure.key and entry.mean is not None]
+    given = [entry for entry in differences if entry.metric == measure.key and entry.mean is not None]
+    mine = given + [_mirrored(entry) for entry in given]
     order = [method.name for method in methods]
     tables = []
     for base in sorted({entry.base for entry in mine}, key=order.index):
@@ -164,6 +170,11 @@ def _with_best(cells: Sequence[MeanCell], measure: Measure) -> list[MeanCell]:
     return [replace(cell, best=bool(cell.files) and measure.better * cell.mean == best) for cell in cells]
 
 
+def _mirrored(entry: Difference) -> Difference:
+    mean, low, high = (None if value is None else -value for value in (entry.mean, entry.high, entry.low))
+    return replace(entry, method=entry.base, base=entry.method, mean=mean, low=low, high=high)
+
+
 def _difference_cell(entry: Difference, measure: Measure, reach: float) -> DifferenceCell:
     mean = entry.mean or 0.0
     low, high = (mean if value is None else value for value in (entry.low, entry.high))
@@ -175,7 +186,7 @@ def _difference_cell(entry: Difference, measure: Measure, reach: float) -> Diffe
         interval,
         entry.subjects,
         entry.files,
-        _verdict(low, high, measure) if has_interval else "unclear",
+        _verdict(low, high, measure) if has_interval and entry.subjects >= FEWEST_SUBJECTS else "unclear",
         at,
         start,
         end,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recon_monai import RESEARCH_NOTICE, __version__
+from recon_monai.evaluation.bootstrap import FEWEST_SUBJECTS
 from recon_monai.evaluation.report.budget import SIZE_BUDGET, Fit, fit_to_budget
 from recon_monai.evaluation.report.cases import Case, cases_of
 from recon_monai.evaluation.report.content import failures_of, script_data, sections_of, unreadable_files
@@ -137,6 +138,7 @@ def _context(
         "comparison": comparison,
         "sections": sections_of(comparison, cases),
         "measures": measures,
+        "fewest_subjects": FEWEST_SUBJECTS,
         "failures": failures_of(cases),
         "unreadable": unreadable_files(comparison),
         "without_images": [

@@ -19,13 +19,14 @@ from comparing_data import tiny_bundle, write_scan, write_volume
 from recon_monai.data import FastMRISliceDataset, write_split
 from recon_monai.evaluation.comparing import ComparisonSettings, compare_methods, parse_method
 from recon_monai.evaluation.comparing import running as running_module
+from recon_monai.evaluation.comparing.measures import volume_numbers
 from recon_monai.evaluation.comparing.slice_methods import _ZeroFilledMethod
 from recon_monai.evaluation.comparing.volume_labels import VolumeLabels
 from recon_monai.evaluation.comparing.volumes import VolumeReader, find_volume_cases, make_volume_method
 from recon_monai.evaluation.report import read_comparison, write_report
 from recon_monai.evaluation.uncertainty import estimate_noise
 from recon_monai.metrics import ssim
-from recon_monai.physics import fft2c, ifft2c
+from recon_monai.physics import center_crop_or_pad, fft2c, ifft2c
 from recon_monai.transforms import Undersampled
 
 FOURFOLD = ComparisonSettings(accelerations=(4,), center_fractions=(0.16,), downstream=False)
@@ -85,13 +86,14 @@ def test_numbers_are_those_of_the_evaluation_of_the_bundle(tmp_path, scans, name
 
 
 @pytest.mark.slow
-def test_numbers_of_volumes_are_those_of_the_evaluation_of_the_bundle(tmp_path, volumes):
+@pytest.mark.parametrize("block", [None, 12])
+def test_numbers_of_volumes_are_those_of_the_evaluation_of_the_bundle(tmp_path, volumes, block):
     method, parser = tiny_bundle(tmp_path, "mdcsrn_wgan_gp")
     parser["dataset_dir"], parser["split"], parser["cache"] = str(volumes), "all", False
     recipes = ["inplane2", "isotropic2", "thick4mm"]
-    parser["test_recipes"], parser["slice_axis"] = recipes, 2
+    parser["test_recipes"], parser["slice_axis"], parser["block"] = recipes, 2, block or -1
     wanted = evaluated(parser)
-    settings = ComparisonSettings(recipes=tuple(recipes), split="all", shown_slices=4)
+    settings = ComparisonSettings(recipes=tuple(recipes), split="all", shown_slices=4, block=block)
     done = compare_methods(tmp_path / "out", [method, "trilinear", "cubic", "sinc"], [volumes], settings)
     assert len(done.rows) == len(wanted) == 36 and done.failed == 0
     for row in done.rows:
@@ -134,6 +136,24 @@ def test_total_variation_agrees_with_the_samples_better_than_it_smooths(tmp_path
     assert "tuned for inplane2, isotropic2" in found["thick4mm", "total_variation_3d"]["failure"]
 
 
+def test_the_middle_of_volumes_is_measured_alone_as_a_crop_of_the_whole_would_be(tmp_path, volumes):
+    settings = ComparisonSettings(recipes=("inplane2",), split="all", max_files=1, shown_slices=4)
+    done = {
+        block: compare_methods(tmp_path / str(block), ["sinc"], [volumes], replace(settings, block=block)).rows[0]
+        for block in (None, 12)
+    }
+    with (
+        h5py.File(tmp_path / "12" / done[12]["images"]) as file,
+        h5py.File(tmp_path / "None" / done[None]["images"]) as all_,
+    ):
+        assert file["target"].shape == (4, 12, 12) and file.attrs["first_slice"] == all_.attrs["first_slice"]
+        whole, middle = (one["methods/sinc"][()] for one in (all_, file))
+    np.testing.assert_array_equal(middle, center_crop_or_pad(torch.from_numpy(whole), (12, 12)).numpy())
+    assert done[12]["ssim"] != done[None]["ssim"] and "middle 12 voxels" in done[12]["convention"]
+    with pytest.raises(ValueError, match="block is 3, expected"):
+        replace(settings, block=3)
+
+
 def test_volumes_are_grouped_by_what_names_and_files_beside_them_say(tmp_path, volumes):
     data = tmp_path / "data"
     shutil.copytree(volumes, data)
@@ -149,9 +169,10 @@ def test_volumes_are_grouped_by_what_names_and_files_beside_them_say(tmp_path, v
         "sub-0_T1w.nii.gz": ("volume", None, "T1"),
         "sub-2_T1w.nii.gz": ("unreadable", None, None),
     }
-    assert {entry["group"] for entry in content["differences"]} == {
-        "inplane2 · T1", "isotropic2 · T1", "head · inplane2 · FLAIR", "head · isotropic2 · FLAIR"
-    }  # fmt: skip
+    assert list(dict.fromkeys(entry["group"] for entry in content["differences"])) == [
+        "inplane2 · T1", "isotropic2 · T1", "head · inplane2 · FLAIR", "head · isotropic2 · FLAIR",
+        "all anatomies · inplane2 · all contrasts", "all anatomies · isotropic2 · all contrasts",
+    ]  # fmt: skip
     bad = [row for row in content["rows"] if row["data"] == "unreadable"]
     assert [row["method"] for row in bad] == ["trilinear", "cubic"] and "sub-2_T1w.nii.gz" in bad[0]["failure"]
     again = compare_methods(tmp_path / "out", ["cubic"], [data], replace(settings, anatomy="brain"))
@@ -165,6 +186,31 @@ def test_simulated_and_measured_files_stay_apart(compared):
     for entry in content["differences"]:
         assert entry["files"] == (2 if entry["data"] == "simulated" else 1)
         assert (entry["low"] is None) == (entry["data"] == "raw")
+
+
+def test_rows_of_both_tables_say_their_convention(compared):
+    folder, _, content = compared
+    with (folder / "comparison.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(content["rows"]) == 8
+    for row, flat in zip(content["rows"], rows, strict=True):
+        assert flat["convention"] == (row["convention"] or "")
+        assert (row["convention"] is None) == (row["data"] == "unreadable")
+    said = next(row["convention"] for row in rows if row["data"] == "simulated")
+    assert "7x7 window" in said and "data range = volume maximum" in said
+
+
+def test_foreground_ssim_of_a_volume_is_that_of_its_slices_without_the_air_around():
+    """Noise of the air changes the SSIM, and not that of the foreground."""
+    place = torch.linspace(-1, 1, 96)
+    radius = (place[:, None, None] ** 2 + place[None, :, None] ** 2).expand(96, 96, 8)
+    target = torch.where(radius < 0.25, 0.6 + 0.3 * torch.cos(9 * radius), 0)
+    noise = torch.rand(target.shape, generator=torch.Generator().manual_seed(0)) * 0.2 * (radius > 0.4)
+    found = volume_numbers(target + noise, target)
+    assert found["foreground_ssim"] == pytest.approx(1, abs=1e-6) and found["ssim"] < 0.7
+    blurred = volume_numbers(0.9 * target, target)
+    wanted = ssim(prediction=(0.9 * target).permute(2, 0, 1), target=target.permute(2, 0, 1), data_range=1.0)
+    assert blurred["foreground_ssim"] == pytest.approx(wanted, rel=1e-6)  # its air is 0 with and without a mask
 
 
 def test_paired_difference_is_the_mean_over_subjects(compared):

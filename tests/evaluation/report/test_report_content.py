@@ -17,8 +17,11 @@ import pytest
 from comparison_folder import METHODS, write_comparison
 from PIL import Image
 
-from recon_monai.evaluation.report import ReportError, write_report
+from recon_monai.evaluation.report import ReportError, read_comparison, write_report
 from recon_monai.evaluation.report.encoding import Encoder
+from recon_monai.evaluation.report.measures import measures_of
+from recon_monai.evaluation.report.overview import difference_tables
+from recon_monai.evaluation.report.reading import Difference
 
 
 class Page(HTMLParser):
@@ -131,6 +134,18 @@ def test_differences_are_shown_with_their_intervals(folder, page):
     for entry in (entry for entry in entries if entry["metric"] == "psnr"):
         ends = f"{entry['low']:+.2f} to {entry['high']:+.2f}".replace("-", "\u2212")
         assert ends in page.html
+
+
+@pytest.mark.parametrize(("subjects", "verdict"), [(5, "unclear"), (6, "better")])
+def test_differences_are_shown_both_ways_and_few_subjects_decide_nothing(folder, subjects, verdict):
+    comparison = read_comparison(folder)
+    entry = Difference("simulated", "brain", "ssim", "varnet", "cg_sense", 0.2, 0.1, 0.4, subjects, subjects)
+    tables = difference_tables([entry], comparison.methods, measures_of(comparison.rows)[0])
+    assert [(table.base, table.methods) for table in tables] == [("cg_sense", ["varnet"]), ("varnet", ["cg_sense"])]
+    [cell], [mirrored] = (table.rows[0][1] for table in tables)
+    assert (cell.mean, cell.interval, cell.verdict) == ("+0.200", "+0.100 to +0.400", verdict)
+    assert (mirrored.mean, mirrored.interval) == ("\u22120.200", "\u22120.400 to \u22120.100")
+    assert mirrored.verdict == ("worse" if verdict == "better" else verdict)
 
 
 def test_network_behind_a_classical_method_is_said(page):

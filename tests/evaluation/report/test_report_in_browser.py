@@ -188,6 +188,21 @@ def test_measure_is_switched_and_a_point_opens_its_file(page):
     shows(page, case="2", method="dircn")
 
 
+def test_the_method_that_others_are_compared_with_is_chosen(page):
+    def bases() -> list[str]:
+        tables = page.find_elements("css selector", "#section-simulated .pairs")
+        return [table.get_attribute("data-base") for table in tables if table.is_displayed()]
+
+    assert bases() == ["l1_wavelet"]  # the best that is not learned
+    select = find(page, '#section-simulated .pairs[data-base="l1_wavelet"] select')
+    select.find_element("xpath", "option[text()='dircn']").click()
+    assert bases() == ["dircn"]
+    assert "Paired difference from" in find(page, '#section-simulated .pairs[data-base="dircn"] caption').text
+    assert page.switch_to.active_element.get_attribute("value") == "dircn"
+    click(page, '.measures [data-measure="nmse"]')
+    assert bases() == ["dircn"]
+
+
 def test_narrow_screens_need_no_scrolling_sideways(page):
     page.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 380, "height": 800, "deviceScaleFactor": 1, "mobile": True}

@@ -61,6 +61,7 @@ function connect() {
   document.querySelector(".measures").addEventListener("click", (event) => { const button = chosen(event, "button"); if (button) showMeasure(button.dataset.measure); });
   document.querySelector(".tabs").addEventListener("click", (event) => { const button = chosen(event, "button"); if (button) selectSection(button.dataset.section); });
   byId("overview").addEventListener("click", (event) => { const point = chosen(event, "[data-case]"); if (point) openFromPlot(point); });
+  byId("overview").addEventListener("change", (event) => { const base = chosen(event, "[data-role=base]"); if (base) changeBase(base); });
   document.addEventListener("pointermove", showTip);
   for (const id of ["sort-method", "sort-measure", "sort-order"]) byId(id).addEventListener("change", changeSorting);
   byId("list").addEventListener("click", (event) => { const button = chosen(event, "button"); if (button) showCase(Number(button.dataset.case)); });
@@ -81,6 +82,7 @@ function connect() {
 for (const key of document.querySelectorAll("[data-legend] .key")) {
   key.append(drawing("path", { d: shapeOf(methodIndex.get(key.parentElement.dataset.legend)) }));
 }
+for (const section of document.querySelectorAll("section.kind")) showBase(section, section.dataset.base);
 connect();
 if (state.measure !== null) showMeasure(state.measure);
 selectSection(state.section);

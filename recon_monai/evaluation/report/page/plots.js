@@ -30,10 +30,9 @@ function extent(values) {
 }
 
 function casesByGroup(section) {
-  const groups = new Map();
+  const groups = new Map(data.groups[section].map((group) => [group, []]));
   data.cases.forEach((entry, index) => {
     if (entry.data !== section) return;
-    if (!groups.has(entry.group)) groups.set(entry.group, []);
     groups.get(entry.group).push(index);
   });
   return groups;
@@ -54,7 +53,7 @@ function drawStrips(place, section, key) {
 }
 
 function strip(group, names, [low, high], key, valuesOf) {
-  const left = 92, width = 320, row = 21, top = 3;
+  const left = 116, width = 344, row = 21, top = 3;
   const bottom = top + names.length * row;
   const x = (value) => left + ((value - low) / (high - low)) * (width - left - 8);
   const svg = drawing("svg", { class: "plot", viewBox: `0 0 ${width} ${bottom + 18}`, role: "img", "aria-label": `${measureOf.get(key).label} of ${group} by method` });
@@ -67,7 +66,7 @@ function strip(group, names, [low, high], key, valuesOf) {
     const middle = top + (line + 0.5) * row;
     const found = valuesOf(name);
     const sorted = found.map(([value]) => value).sort((a, b) => a - b);
-    const words = name.length > 14 ? `${name.slice(0, 13)}…` : name;
+    const words = name.length > 19 ? `${name.slice(0, 18)}…` : name;
     svg.append(drawing("text", { x: left - 8, y: middle + 4, "text-anchor": "end" }, words));
     const marks = drawing("g", { class: `m${method % 10}` });
     if (sorted.length > 3) {
@@ -103,9 +102,18 @@ function drawSpeed(place, section, key) {
   const isQuality = key !== "seconds" && key !== "peak_memory_mb";
   figure.hidden = !points.length || !isQuality;
   if (figure.hidden) return;
-  place.append(scatter(points, key));
+  place.append(scatter(points, key), keysOf([...new Set(points.map((point) => point.name))]));
   const words = { 1: "upper left is good and quick", "-1": "upper left is good and quick: the axis points down", 0: "left is quick" };
   figure.querySelector("small").textContent = `means over the files of a group; ${words[measureOf.get(key).better]}`;
+}
+
+function keysOf(names) {
+  return element("ul", { class: "keys-of" }, ...names.map((name) => {
+    const index = methodIndex.get(name);
+    const mark = drawing("svg", { class: `key m${index % 10}`, viewBox: "-6 -6 12 12", "aria-hidden": "true" });
+    mark.append(drawing("path", { d: shapeOf(index) }));
+    return element("li", {}, mark, name);
+  }));
 }
 
 function scatter(points, key) {
@@ -156,6 +164,21 @@ function showMeasure(key) {
     drawStrips(section.querySelector(".strips"), section.dataset.section, shownBlock.dataset.measure);
     drawSpeed(section.querySelector(".speed"), section.dataset.section, shownBlock.dataset.measure);
   }
+}
+
+/* Of the tables of paired differences, those from one method; each has the choice in its caption. */
+function showBase(section, base) {
+  section.dataset.base = base;
+  for (const table of section.querySelectorAll(".pairs")) {
+    table.hidden = table.dataset.base !== base;
+    table.querySelector("select").value = table.dataset.base;
+  }
+}
+
+function changeBase(select) {
+  const section = select.closest("section");
+  showBase(section, select.value);
+  [...section.querySelectorAll(".pairs:not([hidden]) select")].find((other) => other.offsetParent !== null).focus();
 }
 
 function showTip(event) {

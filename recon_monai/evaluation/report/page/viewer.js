@@ -17,7 +17,7 @@ function showCase(index) {
   byId("case-title").textContent = entry.file;
   const facts = [data.sections[entry.data], entry.group];
   if (entry.effective !== null) facts.push(`effective acceleration ${short(entry.effective)}`);
-  if (entry.coils !== null) facts.push(`${entry.coils} coils`);
+  if (entry.coils !== null) facts.push(`${entry.coils} coil${entry.coils === 1 ? "" : "s"}`);
   if (entry.subject) facts.push(`subject ${entry.subject}`);
   if (images) facts.push(`window ${short(images.window[0])} to ${short(images.window[1])}`);
   byId("case-facts").textContent = facts.join(" · ");
