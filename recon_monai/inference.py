@@ -16,12 +16,13 @@ from monai.bundle import ConfigParser
 from monai.engines import SupervisedEvaluator
 from torch.utils.data import DataLoader
 
+import recon_monai
 from recon_monai.data import read_split
 from recon_monai.engines.overrides import unknown_id
 from recon_monai.engines.super_resolution import SuperResolution, SuperResolver
 from recon_monai.handlers import CollectedVolume, DomainCheck, ReconstructionSaver, VolumeHandler
 
-__all__ = ["BundleParts", "ReconstructionBundle", "SuperResolutionBundle", "load_bundle", "user_error"]
+__all__ = ["BundleParts", "ReconstructionBundle", "SuperResolutionBundle", "bundle_folder", "load_bundle", "user_error"]
 
 
 class BundleParts:
@@ -194,6 +195,29 @@ def user_error(error: BaseException) -> BaseException:
     while found is not None and not isinstance(found, ValueError | OSError):
         found = found.__cause__
     return error if found is None else found
+
+
+def bundle_folder(name: str, weights: bool = True) -> Path:
+    """Folder of a bundle of this package: in the clone that the package lies in, or below the current folder.
+
+    Args:
+        name: of the bundle.
+        weights: whether it has to ship weights.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: if it is in neither.
+    """
+    places = [Path(recon_monai.__file__).parents[1] / "bundles" / name, Path("bundles") / name]
+    needed = Path("models/model.pt" if weights else "configs/inference.json")
+    for folder in places:
+        if (folder / needed).is_file():
+            return folder
+    raise FileNotFoundError(
+        f"no {needed} in {' or '.join(map(str, places))}; the bundles are in the repository: run in a clone of it"
+    )
 
 
 class _Collected(VolumeHandler):

@@ -59,7 +59,7 @@ class FocalSSIMLoss(nn.Module):
         >>> loss, data_range = FocalSSIMLoss(gamma=1.0, l1_weight=0.0), torch.ones(1)
         >>> noise = torch.rand(1, 1, 32, 32)
         >>> near, far = (float(loss(target + size * noise, target, data_range)) for size in (0.1, 1.0))
-        >>> far / near > 10  # the SSIM loss itself differs much less
+        >>> far / near > 1000  # of the SSIM loss alone: about 50
         True
     """
 
