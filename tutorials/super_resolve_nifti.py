@@ -42,7 +42,7 @@ mixture = {"recipes": {"isotropic2": {"probability": 1.0, "magnitude": "coarse"}
 files = [f"{configs}/train.json", f"{configs}/pretrain.json", f"{configs}/small.json", f"{work}/mixture.json"]
 command = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", str(files)]
 command += ["--dataset_dir", str(folder), "--output_dir", str(work / "run"), "--run_name", "run"]
-command += ["--pretrain_steps", "60", "--steps_per_epoch", "60", "--patch_size", "16", "--val_interval", "1"]
+command += ["--pretrain_steps", "60", "--steps_per_epoch", "60", "--patch_size", "16", "--patches_per_volume", "2"]
 subprocess.run(command, check=True)
 
 # %% [markdown]

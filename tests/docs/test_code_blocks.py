@@ -2,8 +2,8 @@
 
 Blocks of Python of a page share their names and run in order, in a fresh folder that holds the bundles and a small
 made-up scan. Blocks of a shell run where a comment above asks for it, and where they only ask for help. A comment
-``<!-- not run: REASON -->`` right above a block leaves it out, ``<!-- run: slow -->`` makes it (for Python its page) one
-of the slow tests. Whatever is not run is at least read: words, files and commands must be there.
+``<!-- not run: REASON -->`` right above a block leaves it out, ``<!-- run: slow -->`` makes it (of Python: its page)
+one of the slow tests. Whatever is not run is at least read: files and commands that it names must be there.
 """
 
 from __future__ import annotations
