@@ -42,7 +42,9 @@ def pages_outside() -> dict[str, str]:
 def text_of(source: str) -> str:
     """Markdown of a page, by its place in the repository."""
     path = ROOT / source
-    return to_markdown(read_cells(path)) if path.suffix == ".py" else path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return path.read_text(encoding="utf-8")
+    return f"{to_markdown(read_cells(path))}\nThis page as a [notebook]({path.stem}.ipynb).\n"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
