@@ -145,7 +145,7 @@ class LowResolutionRecipe:
 class LowResolution(NamedTuple):
     """A simulated scan.
 
-    Args:
+    Attributes:
         volume: on the fine grid, ``(..., D, H, W)``.
         factor: how many times coarser each axis was.
     """
