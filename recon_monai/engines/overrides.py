@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 from monai.bundle import ConfigParser
@@ -15,7 +16,7 @@ from monai.utils import optional_import
 from recon_monai.engines.command_line import configuration_files, overrides
 from recon_monai.engines.unused_options import unused_options
 
-__all__ = ["UnknownOptionError", "check_overrides"]
+__all__ = ["UnknownOptionError", "check_overrides", "unknown_id"]
 
 _SEPARATOR = "::"
 
@@ -49,13 +50,31 @@ def check_overrides(arguments: list[str] | None = None) -> None:
     for name, value in given.items():
         if isinstance(value, str) and value.lower() in ("true", "false", "yes", "no") and _is_switch(content, name):
             problems.append(f"--{name} {value} would be taken as text; write --{name} True or --{name} False")
-        if not _is_known(content, name.lstrip("+").split(_SEPARATOR)):
-            nearest = difflib.get_close_matches(name, _known_ids(content), n=1, cutoff=0.5)
-            hint = f"did you mean --{nearest[0]}?" if nearest else "it is like none of them"
-            problems.append(f"--{name} is no id of {', '.join(file.name for file in files)}; {hint}")
+        problem = unknown_id(content, name, [file.name for file in files], prefix="--")
+        if problem:
+            problems.append(problem)
     problems += unused_options(files, given)
     if problems:
         raise UnknownOptionError("; ".join(problems))
+
+
+def unknown_id(content: Any, name: str, files: Sequence[str], prefix: str = "") -> str | None:
+    """What is wrong with the name of an option.
+
+    Args:
+        content: of the configuration.
+        name: an id, with ``::``.
+        files: names of the configuration's files, for the message.
+        prefix: of options in the message, such as ``--``.
+
+    Returns:
+        A sentence that names the nearest known id, or None if the configuration, or the component above, has the id.
+    """
+    if _is_known(content, name.lstrip("+").split(_SEPARATOR)):
+        return None
+    nearest = difflib.get_close_matches(name, _known_ids(content), n=1, cutoff=0.5)
+    hint = f"did you mean {prefix}{nearest[0]}?" if nearest else "it is like none of them"
+    return f"{prefix}{name} is no id of {', '.join(files)}; {hint}"
 
 
 def _is_known(content: Any, path: list[str]) -> bool:

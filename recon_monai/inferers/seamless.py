@@ -39,6 +39,14 @@ class SeamlessInferer(SlidingWindowInferer):
 
     Raises:
         ValueError: if a setting is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.inferers import SeamlessInferer
+        >>> volume = torch.rand(1, 1, 20, 24, 16)
+        >>> result = SeamlessInferer(window=12, overlap=0.25)(volume, lambda patch: 2 * patch)
+        >>> torch.allclose(result, 2 * volume, atol=1e-5)
+        True
     """
 
     def __init__(

@@ -39,6 +39,15 @@ class AttentionDistillationLoss(nn.Module):
 
     Raises:
         ValueError: for an exponent below 1, or an unknown `norm` or `cascades`.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.losses import AttentionDistillationLoss
+        >>> student, teacher = [torch.rand(2, 4, 8, 8)], [torch.rand(2, 16, 8, 8)]  # one cascade, other widths
+        >>> 0 < float(AttentionDistillationLoss()(student, teacher)) < 2**0.5
+        True
+        >>> float(AttentionDistillationLoss()(student, [3 * student[0]])) < 1e-6  # no matter of scale
+        True
     """
 
     def __init__(self, exponent: float = 1, norm: Norm = "scaled", cascades: Cascades = "mean") -> None:

@@ -28,6 +28,15 @@ class ReconstructionLoss(nn.Module):
 
     Raises:
         ValueError: if a weight is negative, or for another window.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.losses import ReconstructionLoss, SSIMLoss
+        >>> prediction, target, data_range = torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32), torch.ones(2)
+        >>> loss = ReconstructionLoss(alpha=2.0)(prediction, target, data_range)
+        >>> by_hand = SSIMLoss()(prediction, target, data_range) + 2 * (prediction - target).abs().mean()
+        >>> torch.allclose(loss, by_hand)
+        True
     """
 
     def __init__(

@@ -26,6 +26,16 @@ class SSIMLoss(nn.Module):
 
     Raises:
         ValueError: for another window.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.losses import SSIMLoss
+        >>> target = torch.rand(2, 1, 32, 32)
+        >>> data_range = target.flatten(1).amax(dim=1)  # in training: the maximum of the sample's volume
+        >>> float(SSIMLoss()(target, target, data_range).abs()) < 1e-6
+        True
+        >>> bool(SSIMLoss()(0.5 * target, target, data_range) > 0.1)
+        True
     """
 
     def __init__(self, window: Window = "uniform") -> None:

@@ -92,6 +92,14 @@ def gradient_penalty(
     Raises:
         ValueError: if shapes differ, or there is not exactly one of `generator` and `epsilon`: nothing is drawn from
             the global generator.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.losses import gradient_penalty
+        >>> real, fake = torch.rand(2, 1, 4, 4, 4), torch.rand(2, 1, 4, 4, 4)
+        >>> critic = lambda volume: volume.flatten(1).sum(dim=1)  # a gradient of norm 8 everywhere
+        >>> float(gradient_penalty(critic, real, fake, epsilon=torch.tensor([0.2, 0.7])))
+        49.0
     """
     if real.shape != fake.shape:
         raise ValueError(
@@ -127,6 +135,18 @@ class WassersteinGPLoss:
 
     Raises:
         ValueError: if the weight is negative.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.losses import WassersteinGPLoss
+        >>> critic = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 1), torch.nn.Flatten(0))
+        >>> real, fake = torch.rand(2, 1, 4, 4, 4), torch.rand(2, 1, 4, 4, 4)
+        >>> loss = WassersteinGPLoss(weight=10.0)
+        >>> terms = loss.critic_loss(critic, real, fake, generator=torch.Generator().manual_seed(0))
+        >>> torch.allclose(terms.total, 10 * terms.penalty - terms.wasserstein)
+        True
+        >>> torch.allclose(loss.generator_loss(critic(fake)), -critic(fake).mean())
+        True
     """  # noqa: D205
 
     def __init__(self, weight: float = 10.0) -> None:

@@ -37,6 +37,17 @@ def ssim(*, prediction: Volume, target: Volume, data_range: float | None = None,
         ValueError: if the shapes differ or are not 3-D, an image is smaller than 7 pixels (with ``spatial_dims=3`` also
             fewer than 7 slices), or the data range is negative.
         TypeError: if a volume is complex.
+
+    Examples:
+        >>> import numpy as np
+        >>> from recon_monai.metrics import nmse, psnr, ssim
+        >>> target = np.random.default_rng(0).random((3, 32, 32))
+        >>> ssim(prediction=target, target=target)
+        1.0
+        >>> round(psnr(prediction=target + 0.1, target=target, data_range=1.0), 6)
+        20.0
+        >>> round(nmse(prediction=0.9 * target, target=target), 6)
+        0.01
     """
     if spatial_dims == 2:
         return float(np.mean(ssim_per_slice(prediction=prediction, target=target, data_range=data_range)))

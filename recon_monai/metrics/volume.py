@@ -107,6 +107,14 @@ class VolumeSSIM(VolumeMetric):
 
     Args:
         spatial_dims: 2 for the mean over slices (fastMRI), 3 for a window of 7x7x7.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.metrics import VolumeSSIM
+        >>> metric, target = VolumeSSIM(), torch.rand(1, 1, 3, 32, 32)  # one volume of three slices
+        >>> _ = metric(target, target)
+        >>> float(metric.aggregate())
+        1.0
     """
 
     def __init__(self, spatial_dims: int = 2) -> None:

@@ -41,6 +41,13 @@ def calibration_mask(mask: torch.Tensor, rule: CalibrationRule = "fastmri") -> t
     Raises:
         CalibrationError: if the central sample was not acquired; the message names the places in the batch.
         ValueError: for an unknown rule or an ambiguous shape.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import calibration_mask
+        >>> columns = torch.tensor([1, 0, 1, 1, 1, 0, 1, 0], dtype=torch.bool)
+        >>> calibration_mask(columns.reshape(1, 1, 1, 8), rule="run").flatten().int().tolist()
+        [0, 0, 1, 1, 1, 0, 0, 0]
     """
     if rule not in get_args(CalibrationRule):
         raise ValueError(f"unknown calibration rule {rule!r}; use one of {get_args(CalibrationRule)}.")

@@ -51,6 +51,12 @@ def rss(coil_images: torch.Tensor, dim: int = _COIL) -> torch.Tensor:
 
     Returns:
         Real image of the same precision with the coil dimension kept as 1: ``(..., 1, H, W)``.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import rss
+        >>> rss(torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1)).flatten()
+        tensor([5.])
     """
     root, signal = _root_and_support(coil_images, dim)
     return torch.where(signal, root, torch.zeros_like(root))
@@ -66,6 +72,14 @@ def normalize_maps(maps: torch.Tensor, dim: int = _COIL) -> torch.Tensor:
     Returns:
         Maps of the same shape and dtype with ``sum_c |S_c|^2 = 1`` where ``rss(maps) > 0`` and 0 elsewhere, with a
         zero gradient there.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import expand, normalize_maps, reduce
+        >>> maps = normalize_maps(torch.randn(1, 4, 8, 8, dtype=torch.complex64))
+        >>> image = torch.randn(1, 1, 8, 8, dtype=torch.complex64)
+        >>> torch.allclose(reduce(expand(image, maps), maps), image, atol=1e-6)
+        True
     """
     root, signal = _root_and_support(maps, dim)
     return torch.where(signal, maps / root, torch.zeros_like(maps))

@@ -25,6 +25,16 @@ def fft2c(image: torch.Tensor) -> torch.Tensor:
 
     Raises:
         TypeError: if ``image`` is not complex.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import fft2c, ifft2c
+        >>> constant = torch.ones(4, 6, dtype=torch.complex64)
+        >>> kspace = fft2c(constant)
+        >>> int(kspace.abs().argmax()) == 2 * 6 + 3  # all of it at DC, in the middle
+        True
+        >>> torch.allclose(ifft2c(kspace), constant)
+        True
     """
     _check_complex(image, "image")
     shifted = torch.fft.ifftshift(image, dim=_DIMS)

@@ -145,7 +145,7 @@ class LowResolutionRecipe:
 class LowResolution(NamedTuple):
     """A simulated scan.
 
-    Args:
+    Attributes:
         volume: on the fine grid, ``(..., D, H, W)``.
         factor: how many times coarser each axis was.
     """
@@ -222,6 +222,15 @@ def simulate_low_resolution(
 
     Raises:
         ValueError: if the recipe cannot be applied to this spacing, or something it needs was not given.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import LOW_RESOLUTION_RECIPES, simulate_low_resolution
+        >>> volume = torch.rand(16, 16, 16)
+        >>> recipe = LOW_RESOLUTION_RECIPES["isotropic2"]
+        >>> low = simulate_low_resolution(volume, recipe, spacing=(1.0, 1.0, 1.0))
+        >>> low[0].shape
+        torch.Size([16, 16, 16])
     """
     method = interpolation or recipe.interpolations[0]
     if method not in recipe.interpolations:

@@ -25,6 +25,12 @@ def center_crop_or_pad(x: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
 
     Raises:
         ValueError: if ``size`` is not two positive integers or ``x`` has fewer than two dimensions.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import center_crop_or_pad
+        >>> center_crop_or_pad(torch.arange(4.0).reshape(1, 4), (1, 6))
+        tensor([[0., 0., 1., 2., 3., 0.]])
     """
     height, width = _check_size(x, size)
     before_h, after_h = _margins(x.shape[-2], height)

@@ -190,6 +190,17 @@ def simulate_kspace(
 
     Raises:
         ValueError: if shapes do not agree, a number is out of range or the generator is missing.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import ifft2c, rss, simulate_coil_maps, simulate_kspace
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> maps = simulate_coil_maps(4, (32, 32), generator)
+        >>> kspace = simulate_kspace(torch.ones(32, 32), maps, noise_std=0.01, generator=generator)
+        >>> kspace.shape
+        torch.Size([4, 32, 32])
+        >>> round(float(rss(ifft2c(kspace)).mean()), 1)
+        1.1
     """
     _check_simulation(image, maps, phase, noise_std, readout_oversampling)
     height, width = image.shape

@@ -21,7 +21,7 @@ _SIGMA = 1 / (2 * math.sqrt(2 * math.log(2)))  # of a Gaussian whose full width 
 class ThickSlices(NamedTuple):
     """Slices and where they lie.
 
-    Args:
+    Attributes:
         volume: as the volume they were cut from, with one entry per slice along the slice axis.
         positions: centers of the slices along that axis, in voxels of the fine volume, float64 ``(n,)``; evenly spaced
             and in the middle of the field of view.

@@ -31,7 +31,7 @@ _COHERENT = 0.6  # measured heads have less than 0.2, interpolated ones more tha
 class _Spectra(NamedTuple):
     """Of lines along an axis, windowed.
 
-    Args:
+    Attributes:
         values: shape ``(lines, frequencies)``.
         size: samples of the axis.
         spread: bins over which the window spreads a peak to either side, beyond those of a window over all samples.

@@ -55,6 +55,17 @@ class Tikhonov(OperatorReconstruction):
 
     Raises:
         ValueError: if a setting is out of range.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import simulate_coil_maps, simulate_kspace
+        >>> from recon_monai.solvers import Tikhonov
+        >>> maps = simulate_coil_maps(4, (32, 32), torch.Generator().manual_seed(0))
+        >>> mask = (torch.arange(32) % 2 == 0).reshape(1, 1, 32)
+        >>> kspace = simulate_kspace(torch.ones(32, 32), maps)
+        >>> image = Tikhonov(weight=0.001, iterations=30, maps=maps)(kspace * mask, mask)  # called as networks are
+        >>> image.shape, bool((image - 1).abs().mean() < 0.05)
+        (torch.Size([1, 32, 32]), True)
     """
 
     def __init__(

@@ -139,6 +139,17 @@ def least_squares(
 
     Raises:
         ValueError: if a setting is out of range or a shape does not fit.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import SenseOperator, normalize_maps
+        >>> from recon_monai.solvers import least_squares
+        >>> maps = normalize_maps(torch.randn(4, 16, 16, dtype=torch.complex64))
+        >>> operator = SenseOperator(maps, mask=torch.arange(16) % 2 == 0)
+        >>> x = torch.randn(1, 16, 16, dtype=torch.complex64)
+        >>> found = least_squares(operator, operator.forward(x), iterations=50).image
+        >>> torch.allclose(found, x, atol=1e-2)  # four coils make up for half of the samples
+        True
     """
     return conjugate_gradient(operator, data, start=start, iterations=iterations, tolerance=tolerance)
 
@@ -172,6 +183,18 @@ def tikhonov(
 
     Raises:
         ValueError: if a setting is out of range or a shape does not fit.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import SenseOperator, normalize_maps
+        >>> from recon_monai.solvers import tikhonov
+        >>> maps = normalize_maps(torch.randn(4, 16, 16, dtype=torch.complex64))
+        >>> operator = SenseOperator(maps, mask=torch.arange(16) % 2 == 0)
+        >>> x = torch.randn(1, 16, 16, dtype=torch.complex64)
+        >>> found = tikhonov(operator, operator.forward(x), weight=0.1, iterations=50).image
+        >>> gradient = operator.adjoint(operator.forward(found) - operator.forward(x)) + 0.1 * found
+        >>> float(gradient.abs().max()) < 1e-4
+        True
     """
     lift = tikhonov_regularizer(on, operator.domain_shape)
     return conjugate_gradient(

@@ -127,6 +127,16 @@ def total_variation(
 
     Raises:
         ValueError: if a setting is out of range or a shape does not fit.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import IdentityOperator
+        >>> from recon_monai.solvers import total_variation
+        >>> step = torch.cat([torch.zeros(1, 16, 8), torch.ones(1, 16, 8)], dim=-1).to(torch.complex64)
+        >>> noisy = step + 0.1 * torch.randn(1, 16, 16, generator=torch.Generator().manual_seed(0))
+        >>> found = total_variation(IdentityOperator((1, 16, 16)), noisy, weight=0.1, iterations=50).image
+        >>> bool((found - step).abs().mean() < 0.5 * (noisy - step).abs().mean())
+        True
     """
     prox = TotalVariationProx(operator.domain_shape, weight, isotropic=isotropic, iterations=inner_iterations)
     return proximal_gradient(

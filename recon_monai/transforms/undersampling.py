@@ -103,6 +103,17 @@ class Undersampled(EpochAware, Transform):
 
     Raises:
         ValueError: if ``file_mask`` is something else.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import EquispacedFractionMask
+        >>> from recon_monai.transforms import Undersampled
+        >>> item = {"kspace": torch.randn(4, 48, 40, dtype=torch.complex64), "file": "scan.h5", "slice": 0}
+        >>> item["padding"] = torch.tensor([0, 40])  # columns that were acquired
+        >>> mask = EquispacedFractionMask([0.1], [4])
+        >>> sampled = Undersampled(mask=mask, random=False)(item)  # seeded by the name of the file
+        >>> sampled["mask"].shape, int(sampled["mask"].sum()), int(sampled["acceleration"])
+        (torch.Size([1, 1, 40]), 10, 4)
     """
 
     def __init__(

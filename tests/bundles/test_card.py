@@ -505,3 +505,26 @@ def test_the_perceptual_loss_asks_for_trained_features(tmp_path):
     perceptual = loss.losses["perceptual"]
     assert loss.weights == {"l1": 1.0, "perceptual": 0.01} and perceptual.layers == ["levels.0", "levels.1"]
     assert torch.equal(perceptual.features.stem.weight, weights["stem.weight"])
+
+
+@pytest.mark.parametrize("bundle", NAMES)
+def test_the_readme_says_what_is_in_the_bundle(bundle):
+    """Network, transforms, workflow, handlers and metrics as the configurations name them, limits, use and licenses."""
+    readme = (BUNDLES / bundle / "docs" / "README.md").read_text()
+    section = readme.partition("### What is in this bundle\n")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", section))
+    train, evaluate, inference = (configuration(bundle, name) for name in WORKFLOWS)
+    parts = [train["network_def"], train["train"]["preprocessing"], train["train"]["trainer"]["_target_"]]
+    parts += [train["validate"]["key_metric"], train["validate"]["handlers"]]
+    parts += [evaluate[name] for name in ("preprocessing", "postprocessing", "inferer", "key_metric", "handlers")]
+    parts += [inference.get(name, []) for name in ("inferer", "handlers")] + [inference["evaluator"]["_target_"]]
+    classes = {name.rpartition(".")[2] for part in parts for name in (targets(part) or [part]) if isinstance(name, str)}
+    ours = {name for name in classes if name[0].isupper() and name != "Compose"}
+    assert len(ours) > 8
+    assert ours <= named, ours - named
+    assert "**Intended use.**" in section
+    for heading in ("## Data\n", "## Limitations\n", "## License\n", "## Metrics\n"):
+        assert f"\n{heading}" in readme
+    assert "(../LICENSE)" in readme
+    assert (BUNDLES / bundle / "LICENSE").is_file()
+    assert (BUNDLES / bundle / "docs" / "data_license.txt").is_file()

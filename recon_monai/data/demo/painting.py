@@ -17,7 +17,7 @@ AnyFloatArray = NDArray[np.floating[Any]]
 class DrawnSlice(NamedTuple):
     """A slice of a phantom.
 
-    Args:
+    Attributes:
         image: magnitude `(H, W)` (or a volume), the brightest main tissue near 1, without noise and coil maps.
         tissues: share of each pixel `(H, W)` by name of the tissue, 0 to 1; what is missing to 1 is air.
         lesion: share of each pixel `(H, W)` that a lesion takes, 0 to 1.

@@ -26,7 +26,7 @@ class VolumeError(ValueError):
 class VolumeFacts(NamedTuple):
     """What headers say of a volume.
 
-    Args:
+    Attributes:
         spacing: size of the voxels along the axes of the file in mm.
         contrast: see `InputVolume`.
         shape: number of voxels along these axes.

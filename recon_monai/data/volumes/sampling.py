@@ -17,7 +17,7 @@ __all__ = ["VolumeBatchSampler", "VolumeVisit"]
 class VolumeVisit(NamedTuple):
     """One of many times that a run looks at a volume.
 
-    Args:
+    Attributes:
         volume: its number in the data set.
         visit: how many times the run has seen it before; random transforms draw by it.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -13,11 +12,12 @@ from monai.bundle import ConfigParser
 from recon_monai.evaluation.comparing.described import MethodRecord
 from recon_monai.evaluation.comparing.settings import ComparisonSettings, fingerprint_of
 from recon_monai.evaluation.comparing.words import MethodWord
+from recon_monai.inference import BundleParts, user_error
 
 __all__ = ["LoadedBundle", "load_bundle"]
 
 
-class LoadedBundle:
+class LoadedBundle(BundleParts):
     """The parts of a bundle's evaluation.
 
     Args:
@@ -34,13 +34,10 @@ class LoadedBundle:
     """
 
     def __init__(self, parser: ConfigParser, word: MethodWord, device: torch.device) -> None:
+        super().__init__(parser, device)
         self.word = word
-        self.device = device
-        self.weights = Path(parser.get_parsed_content("weights"))
-        self.network = parser.get_parsed_content("network").eval()
         self.preprocessing = parser.get_parsed_content("preprocessing")
         self.prepare_batch = parser.get_parsed_content("evaluator::prepare_batch")
-        self.inferer = parser.get_parsed_content("inferer")
 
     @property
     def fingerprint(self) -> str:
@@ -108,15 +105,7 @@ def load_bundle(word: MethodWord, settings: ComparisonSettings) -> tuple[LoadedB
     try:
         return LoadedBundle(parser, word, torch.device(settings.device)), volumes
     except RuntimeError as error:  # MONAI's, around what a part of the bundle says
-        raise _root(error) from error
-
-
-def _root(error: BaseException) -> BaseException:
-    """What is behind an error, if that is one of the user's; else the error."""
-    found: BaseException | None = error
-    while found is not None and not isinstance(found, ValueError | OSError):
-        found = found.__cause__
-    return error if found is None else found
+        raise user_error(error) from error
 
 
 def _batch(item: Mapping[str, Any]) -> dict[str, Any]:

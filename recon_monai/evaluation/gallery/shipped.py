@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import nn
 
-import recon_monai
+from recon_monai.inference import bundle_folder
 from recon_monai.networks import adopt_anatomies, load_weights
 
 __all__ = ["bundle_folder", "shipped_network"]
-
-
-def bundle_folder(name: str) -> Path:
-    """Folder of a bundle: in the clone that the package lies in, or below the current folder.
-
-    Args:
-        name: of the bundle.
-
-    Returns:
-        The folder.
-
-    Raises:
-        FileNotFoundError: if it is in neither.
-    """
-    places = [Path(recon_monai.__file__).parents[1] / "bundles" / name, Path("bundles") / name]
-    for folder in places:
-        if (folder / "models" / "model.pt").is_file():
-            return folder
-    raise FileNotFoundError(
-        f"no weights in {' or '.join(str(place / 'models') for place in places)}; the bundles are in the repository: "
-        "run in a clone of it"
-    )
 
 
 def shipped_network(name: str) -> nn.Module:

@@ -30,6 +30,16 @@ class ASPIN(nn.Module):
 
     Raises:
         ValueError: if there is no anatomy or no channel.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.networks import ASPIN
+        >>> norm = ASPIN(anatomies=2, channels=8)
+        >>> features = torch.randn(4, 8, 16, 16)
+        >>> by_index = norm(features, torch.tensor([0, 1, 1, 0]))
+        >>> by_weight = norm(features, torch.full((4, 2), 0.5))  # unsure: parameters are mixed
+        >>> torch.allclose(by_index, torch.nn.functional.instance_norm(features), atol=1e-6)  # before training
+        True
     """
 
     def __init__(self, anatomies: int, channels: int, eps: float = 1e-5) -> None:

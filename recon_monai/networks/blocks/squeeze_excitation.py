@@ -22,6 +22,15 @@ class SqueezeExcitation(ChannelSELayer):
 
     Raises:
         ValueError: for a ratio outside these bounds.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.networks import SqueezeExcitation
+        >>> layer = SqueezeExcitation(channels=16, ratio=1 / 8, spatial_dims=3)
+        >>> features = torch.randn(2, 16, 4, 4, 4)
+        >>> gates = layer.gates(features.mean(dim=(2, 3, 4)))
+        >>> torch.allclose(layer(features), features * gates[..., None, None, None])
+        True
     """
 
     def __init__(self, channels: int, ratio: float = 1 / 8, spatial_dims: int = 2) -> None:

@@ -87,6 +87,13 @@ class AnatomyClassifier(RecordedModule):
     Raises:
         ValueError: if an argument is out of range, names are unusable or not as many as outputs, or the VarNet does
             not fit or is not used.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.networks import AnatomyClassifier
+        >>> kspace = torch.randn(2, 4, 48, 40, dtype=torch.complex64)
+        >>> AnatomyClassifier(anatomies=["brain", "knee"])(kspace, torch.ones(40)).shape  # logits
+        torch.Size([2, 2])
     """
 
     feature_mean: torch.Tensor

@@ -193,6 +193,16 @@ class DIRCN(ReconstructionNetwork):
 
     Raises:
         ValueError: for no cascade, an unknown option, or as of `NormResXUNet`.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.networks import DIRCN
+        >>> kspace = torch.randn(1, 4, 48, 40, dtype=torch.complex64)  # batch, coil, H, W
+        >>> mask = torch.arange(40) % 4 == 0
+        >>> mask[16:24] = True  # calibration lines
+        >>> network = DIRCN(2, 4, 4, groups=2, sensitivity_groups=2, aggregation="normalized_sum")
+        >>> network(kspace * mask, mask).shape
+        torch.Size([1, 1, 48, 40])
     """
 
     def __init__(

@@ -46,6 +46,16 @@ class MDCSRN(RecordedModule):
 
     Raises:
         ValueError: if a size is below 1, or for an unknown option.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.networks import MDCSRN
+        >>> sum(parameter.numel() for parameter in MDCSRN().parameters())
+        411648
+        >>> network = MDCSRN(blocks=1, units=2, growth=4, first_channels=8, residual=True).eval()
+        >>> interpolated = torch.rand(1, 1, 16, 16, 16)  # on the fine grid already
+        >>> torch.allclose(network(interpolated), interpolated, atol=1e-6)  # before training
+        True
     """
 
     def __init__(

@@ -64,6 +64,18 @@ class UniversalVarNet(VarNet):
     Raises:
         ValueError: for no, equal or unusable names, a classifier of other anatomies, a certainty outside 0 to 1, or as
             of `VarNet`.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.networks import UniversalVarNet
+        >>> kspace = torch.randn(1, 4, 48, 40, dtype=torch.complex64)  # batch, coil, H, W
+        >>> mask = torch.arange(40) % 4 == 0
+        >>> mask[16:24] = True  # calibration lines
+        >>> network = UniversalVarNet(["brain", "knee"], num_cascades=1, channels=4, sensitivity_channels=2, pools=2)
+        >>> network(kspace * mask, mask).shape  # the classifier says which anatomy
+        torch.Size([1, 1, 48, 40])
+        >>> network.reconstruct(kspace * mask, mask, "knee").anatomy_probabilities  # or it is given
+        tensor([[0., 1.]])
     """
 
     def __init__(

@@ -110,6 +110,17 @@ class VarNet(ReconstructionNetwork):
 
     Raises:
         ValueError: for no cascade, or an unknown `checkpointing`.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.networks import VarNet
+        >>> kspace = torch.randn(1, 4, 48, 40, dtype=torch.complex64)  # batch, coil, H, W
+        >>> mask = torch.arange(40) % 4 == 0
+        >>> mask[16:24] = True  # calibration lines
+        >>> network = VarNet(num_cascades=2, channels=4, sensitivity_channels=2, pools=2)
+        >>> result = network.reconstruct(kspace * mask, mask)
+        >>> result.image.shape, result.coil_images.shape, result.sensitivity_maps.shape
+        (torch.Size([1, 1, 48, 40]), torch.Size([1, 4, 48, 40]), torch.Size([1, 4, 48, 40]))
     """
 
     def __init__(

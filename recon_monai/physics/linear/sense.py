@@ -20,6 +20,17 @@ class SenseOperator(LinearOperator):
             that broadcasts with the maps); None means fully sampled.
 
     The domain has shape ``(1, H, W)``, the range ``(coil, H, W)``. With normalized maps the norm is at most 1.
+
+    Examples:
+        >>> import torch
+        >>> from recon_monai.physics import SenseOperator, normalize_maps
+        >>> maps = normalize_maps(torch.randn(1, 4, 16, 16, dtype=torch.complex64))
+        >>> operator = SenseOperator(maps, mask=torch.arange(16) % 2 == 0)
+        >>> x, y = torch.randn(1, 1, 16, 16, dtype=torch.complex64), torch.randn(1, 4, 16, 16, dtype=torch.complex64)
+        >>> left = torch.vdot(operator.forward(x).flatten(), y.flatten())
+        >>> right = torch.vdot(x.flatten(), operator.adjoint(y).flatten())
+        >>> torch.allclose(left, right, rtol=1e-3, atol=1e-3)
+        True
     """
 
     def __init__(self, maps: torch.Tensor, mask: torch.Tensor | None = None) -> None:

@@ -71,6 +71,13 @@ class EquispacedFractionMask(_OffsetMask):
         center_fractions: fraction of the columns that are calibration lines, each in [0, 1).
         accelerations: nominal acceleration for each of them, integers of at least 1.
         offset: the first column, below the spacing; None draws it.
+
+    Examples:
+        >>> from recon_monai.physics import EquispacedFractionMask, seed_from_name
+        >>> mask = EquispacedFractionMask(center_fractions=[0.08, 0.04], accelerations=[4, 8])
+        >>> sample = mask((640, 368), seed=seed_from_name("file1000001.h5"), acceleration=4)
+        >>> sample.mask.shape, int(sample.mask.sum())
+        (torch.Size([1, 1, 368]), 91)
     """
 
     kind: ClassVar[str] = "equispaced_fraction"

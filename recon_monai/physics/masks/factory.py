@@ -35,6 +35,13 @@ def create_mask(
 
     Raises:
         ValueError: for an unknown kind or impossible settings.
+
+    Examples:
+        >>> from recon_monai.physics import create_mask
+        >>> create_mask("poisson", [0.08], [4])((64, 64), seed=0).mask.shape
+        torch.Size([1, 64, 64])
+        >>> create_mask("random", [0.08], [4])((64, 64), seed=0).mask.shape
+        torch.Size([1, 1, 64])
     """
     if kind in _WITH_OFFSET:
         return _WITH_OFFSET[kind](center_fractions, accelerations, offset)
