@@ -6,12 +6,14 @@ import contextlib
 
 import torch
 
+from recon_monai.physics import is_recorded
+
 __all__ = ["full_precision", "small_map_precision"]
 
 _SMALL = 8
 
 
-def full_precision(like: torch.Tensor) -> torch.autocast:
+def full_precision(like: torch.Tensor) -> contextlib.AbstractContextManager[object]:
     """Switch automatic mixed precision off within a ``with`` block.
 
     Fourier transforms, coil maps, data consistency and intensity statistics work on values of 1e-4 and below, where
@@ -23,7 +25,7 @@ def full_precision(like: torch.Tensor) -> torch.autocast:
     Returns:
         The context manager.
     """
-    return torch.autocast(like.device.type, enabled=False)
+    return contextlib.nullcontext() if is_recorded() else torch.autocast(like.device.type, enabled=False)
 
 
 def small_map_precision(features: torch.Tensor) -> contextlib.AbstractContextManager[object]:
@@ -39,5 +41,7 @@ def small_map_precision(features: torch.Tensor) -> contextlib.AbstractContextMan
     Returns:
         The context manager.
     """
+    if is_recorded():
+        return contextlib.nullcontext()
     small = features.device.type == "cpu" and min(features.shape[2:]) < _SMALL
     return full_precision(features) if small else contextlib.nullcontext()
