@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import struct
+import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -52,7 +53,9 @@ def read_torch_file(path: str | Path) -> Any:
         if kind is not None:
             raise ValueError(f"{path}: is {kind}, expected weights written by PyTorch; export them from there first")
         try:
-            return torch.load(file, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():  # a note on how the file was pickled, for developers of PyTorch
+                warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+                return torch.load(file, map_location="cpu", weights_only=True)
         except _DAMAGED as error:
             raise ValueError(f"{path}: {_reason(error)}") from error
 

@@ -189,13 +189,13 @@ def check_model(
         for seed, size in enumerate([tuple(shape)] * len(sizes) if shape is not None else sizes):
             given = _example(network, size, mask, seed)
             expected = network(*given)
-            difference = torch.linalg.vector_norm(run(*given) - expected) / torch.linalg.vector_norm(expected)
-            found[size] = max(found.get(size, 0.0), float(difference))
-            if not found[size] <= TOLERANCE:  # NaN too
+            difference = float(torch.linalg.vector_norm(run(*given) - expected) / torch.linalg.vector_norm(expected))
+            if not difference <= TOLERANCE:  # NaN too
                 raise ValueError(
-                    f"{path} differs from the network by {found[size]:.1e} for an input of size {size}, expected at "
+                    f"{path} differs from the network by {difference:.1e} for an input of size {size}, expected at "
                     f"most {TOLERANCE:.0e}; the format {model_format} is not offered for this {type(network).__name__}"
                 )
+            found[size] = max(found.get(size, 0.0), difference)
     return found
 
 
