@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,7 +96,8 @@ def _import(
     if existing and not overwrite:
         raise ValueError(f"{' and '.join(existing)} exist(s) already; give --overwrite to replace, or another --output")
     try:
-        network = convert(read_state_dict(str(file))).float()
+        published = read_state_dict(str(file))
+        network = convert(published).float()
     except ValueError as error:
         raise ValueError(str(error) if str(file) in str(error) else f"{file}: {error}") from error
     overlay = {
@@ -108,5 +109,17 @@ def _import(
     with atomic_path(overlay_file) as temporary:
         temporary.write_text(json.dumps(overlay, indent=4) + "\n")
     parameters = sum(parameter.numel() for parameter in network.parameters())
+    logger.info("matched: %s", _matched(network, published))
     logger.info("weights: %s (%s parameters, float32)", weights_file, f"{parameters:,}")
     logger.info("network: %s\n%s", overlay_file, json.dumps(overlay, indent=4))
+
+
+def _matched(network: VarNet | DIRCN | MDCSRN, published: Mapping[str, torch.Tensor]) -> str:
+    """How many tensors of a file the network has; loading would have failed if it had others."""
+    added = ("_extra_state", "num_batches_tracked")  # our record, and counts that old files do not have
+    used = sum(not name.endswith(added) for name in network.state_dict())
+    used += sum(name.endswith("num_batches_tracked") for name in published)
+    text = f"{used} of {len(published)} tensors of the file, all that the network has"
+    if used == len(published):
+        return text
+    return f"{text}; {len(published) - used} left out, which have no part in a reconstruction"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import struct
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -47,10 +49,28 @@ def read_torch_file(path: str | Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file, expected weights written by PyTorch")
     with path.open("rb") as file:
+        kind = _foreign_kind(file)
+        if kind is not None:
+            raise ValueError(f"{path}: is {kind}, expected weights written by PyTorch; export them from there first")
         try:
-            return torch.load(file, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():  # a note on how the file was pickled, for developers of PyTorch
+                warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+                return torch.load(file, map_location="cpu", weights_only=True)
         except _DAMAGED as error:
             raise ValueError(f"{path}: {_reason(error)}") from error
+
+
+def _foreign_kind(file: BinaryIO) -> str | None:
+    """What a file of another package is, by its first or last bytes; the position in the file stays at its start."""
+    start = file.read(8)
+    file.seek(-min(8, file.seek(0, os.SEEK_END)), os.SEEK_END)
+    end = file.read(8)
+    file.seek(0)
+    if start == b"\x89HDF\r\n\x1a\n":
+        return "an HDF5 file, as Keras writes weights to"
+    if end == b"W\xfb\x80\x8b$uG\xdb":  # of a table: the index of a checkpoint, its magic number
+        return "a file of TensorFlow, the index of a checkpoint"
+    return "a file of NumPy" if start.startswith(b"\x93NUMPY") else None
 
 
 def _reason(error: Exception) -> str:

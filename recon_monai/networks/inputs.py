@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from recon_monai.physics import infer_mask
+from recon_monai.physics import infer_mask, is_recorded
 
 __all__ = ["as_complex_kspace", "as_sampling_mask", "as_volume"]
 
@@ -22,7 +22,7 @@ def as_complex_kspace(kspace: torch.Tensor) -> torch.Tensor:
     Raises:
         ValueError: for any other shape.
     """
-    kspace = kspace.as_subclass(torch.Tensor)  # MONAI's MetaTensor costs time in every operation
+    kspace = _plain(kspace)  # MONAI's MetaTensor costs time in every operation
     if not kspace.is_complex() and kspace.ndim == 5 and kspace.shape[-1] == 2:
         real = kspace if kspace.dtype == torch.float64 else kspace.float()
         kspace = torch.view_as_complex(real.contiguous())
@@ -52,7 +52,7 @@ def as_sampling_mask(mask: torch.Tensor | None, kspace: torch.Tensor) -> torch.T
     if mask is None:
         inferred = infer_mask(kspace)
         return inferred | ~inferred.any(dim=(1, 2, 3), keepdim=True)
-    sampled = mask.as_subclass(torch.Tensor).to(kspace.device) != 0
+    sampled = _plain(mask).to(kspace.device) != 0
     if sampled.ndim == 5 and sampled.shape[-1] == 1:
         sampled = sampled[..., 0]
     sampled = sampled.reshape((1,) * (4 - sampled.ndim) + sampled.shape)
@@ -85,4 +85,8 @@ def as_volume(image: torch.Tensor) -> torch.Tensor:
             f"volumes must be real (B, 1, D, H, W), got {image.dtype} of shape {tuple(image.shape)}; add batch and "
             "channel dimensions to a single volume with volume[None, None], and make integers floating point."
         )
-    return image.as_subclass(torch.Tensor)  # MONAI's MetaTensor costs time in every operation
+    return _plain(image)  # MONAI's MetaTensor costs time in every operation
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if is_recorded() else tensor.as_subclass(torch.Tensor)

@@ -8,6 +8,8 @@ import logging
 
 import torch
 
+from recon_monai.physics import is_recorded
+
 __all__ = ["bfloat16_autocast", "emulates_bfloat16", "full_precision", "small_map_precision"]
 
 _SMALL = 8
@@ -15,7 +17,7 @@ _SMALL = 8
 logger = logging.getLogger(__name__)
 
 
-def full_precision(like: torch.Tensor) -> torch.autocast:
+def full_precision(like: torch.Tensor) -> contextlib.AbstractContextManager[object]:
     """Switch automatic mixed precision off within a ``with`` block.
 
     Fourier transforms, coil maps, data consistency and intensity statistics work on values of 1e-4 and below, where
@@ -27,7 +29,7 @@ def full_precision(like: torch.Tensor) -> torch.autocast:
     Returns:
         The context manager.
     """
-    return torch.autocast(like.device.type, enabled=False)
+    return contextlib.nullcontext() if is_recorded() else torch.autocast(like.device.type, enabled=False)
 
 
 def small_map_precision(features: torch.Tensor) -> contextlib.AbstractContextManager[object]:
@@ -43,6 +45,8 @@ def small_map_precision(features: torch.Tensor) -> contextlib.AbstractContextMan
     Returns:
         The context manager.
     """
+    if is_recorded():
+        return contextlib.nullcontext()
     small = features.device.type == "cpu" and min(features.shape[2:]) < _SMALL
     return full_precision(features) if small else contextlib.nullcontext()
 

@@ -48,6 +48,7 @@ from recon_monai.physics.masks import (
     create_mask,
     seed_from_name,
 )
+from recon_monai.physics.recording import is_recorded, smaller_size
 from recon_monai.physics.seeding import keyed_generator, keyed_seed
 from recon_monai.physics.shapes import center_crop_or_pad, crop_readout, truncate_kspace
 from recon_monai.physics.simulation import (
@@ -112,6 +113,7 @@ __all__ = [
     "infer_mask",
     "interpolate_axis",
     "interpolation_matrix",
+    "is_recorded",
     "keyed_generator",
     "keyed_seed",
     "kspace_support",
@@ -130,6 +132,7 @@ __all__ = [
     "simulate_low_resolution",
     "simulate_noise_covariance",
     "simulate_phase",
+    "smaller_size",
     "spectral_norm",
     "svd_compression",
     "thick_slices",

@@ -6,6 +6,8 @@ from typing import Literal, get_args
 
 import torch
 
+from recon_monai.physics.recording import is_recorded
+
 __all__ = ["CalibrationError", "CalibrationRule", "calibration_mask", "infer_mask"]
 
 CalibrationRule = Literal["fastmri", "run"]
@@ -39,7 +41,8 @@ def calibration_mask(mask: torch.Tensor, rule: CalibrationRule = "fastmri") -> t
         Bool mask of the same shape, never empty for any sample, always a part of ``mask``.
 
     Raises:
-        CalibrationError: if the central sample was not acquired; the message names the places in the batch.
+        CalibrationError: if the central sample was not acquired; the message names the places in the batch. Not while
+            operations are recorded, where values are not known.
         ValueError: for an unknown rule or an ambiguous shape.
 
     Examples:
@@ -55,11 +58,12 @@ def calibration_mask(mask: torch.Tensor, rule: CalibrationRule = "fastmri") -> t
         raise ValueError(f"a mask of shape {tuple(mask.shape)} is ambiguous; give (W,), (B, 1, 1, W) or (B, 1, H, W).")
     height = 1 if mask.ndim == 1 else mask.shape[-2]
     sampled = (mask != 0).reshape(-1, height, mask.shape[-1])
-    _check_center(sampled)
+    if not is_recorded():
+        _check_center(sampled)
     if height == 1:
         return _column_region(sampled, rule).reshape(mask.shape)
     of_columns = (sampled == sampled[:, :1]).all(dim=(1, 2))[:, None, None]
-    region = torch.where(of_columns, _column_region(sampled[:, :1], rule), _largest_box(sampled))
+    region = (of_columns & _column_region(sampled[:, :1], rule)) | (~of_columns & _largest_box(sampled))
     return region.reshape(mask.shape)
 
 
@@ -97,10 +101,11 @@ def _column_region(sampled: torch.Tensor, rule: CalibrationRule) -> torch.Tensor
     """Calibration columns of ``(N, 1, W)`` masks whose central column is sampled."""
     width = sampled.shape[-1]
     center = width // 2
-    before = sampled[..., :center].flip(-1).to(torch.int32).cumprod(dim=-1)
-    after = sampled[..., center:].to(torch.int32).cumprod(dim=-1)
+    # up to the first gap on either side
+    before = (~sampled[..., :center]).flip(-1).to(torch.int32).cumsum(dim=-1) == 0
+    after = (~sampled[..., center:]).to(torch.int32).cumsum(dim=-1) == 0
     if rule == "run":
-        return torch.cat([before.flip(-1), after], dim=-1).bool()
+        return torch.cat([before.flip(-1), after], dim=-1)
     half = torch.minimum(before.sum(-1, keepdim=True), after.sum(-1, keepdim=True))
     count = (2 * half).clamp(min=1)
     start = (width - count + 1) // 2

@@ -44,6 +44,7 @@ def low_resolution_maps(
 
 def _hann(lines: torch.Tensor, dim: int, dtype: torch.dtype) -> torch.Tensor:
     """Hann window over contiguous lines (bool) of a dimension, without zeros at its ends, and 0 elsewhere."""
-    position = lines.cumsum(dim=dim).to(dtype)
-    count = lines.sum(dim=dim, keepdim=True)
+    counted = lines.to(torch.int64)  # ONNX sums no booleans
+    position = counted.cumsum(dim=dim).to(dtype)
+    count = counted.sum(dim=dim, keepdim=True)
     return torch.where(lines, torch.sin(torch.pi * position / (count + 1)).square(), torch.zeros_like(position))

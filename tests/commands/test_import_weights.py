@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import pickle
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +17,17 @@ import torch
 from monai.bundle import ConfigParser
 
 from recon_monai.cli import main
-from recon_monai.networks import NormUNet, SensitivityNetwork, VarNet, load_shared_weights, load_weights
-from recon_monai.networks.published import network_overlay
+from recon_monai.networks import (
+    NormUNet,
+    SensitivityNetwork,
+    UniversalVarNet,
+    VarNet,
+    adopt_anatomies,
+    load_shared_weights,
+    load_weights,
+    read_torch_file,
+)
+from recon_monai.networks.published import network_overlay, read_state_dict
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "bundles" / "universal_varnet" / "configs"
@@ -150,6 +163,90 @@ def test_damaged_files_end_with_one_sentence(golden: Golden, tmp_path: Path, cap
         assert "download it again" in message or "expected a state dict" in message
         assert "weights_only" not in message
     assert not (tmp_path / "model.pt").exists()
+
+
+class Attack:
+    """Runs a command where a pickle is read without the safeguard."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def malicious(path: Path, *, archive: bool) -> Path:
+    """A checkpoint with weights that fit nothing, and code; its trace would be a folder."""
+    content = {"state_dict": {"weight": torch.zeros(1)}, "hyper_parameters": Attack(path.with_name("attacked"))}
+    torch.save(content, path, _use_new_zipfile_serialization=archive)
+    return path
+
+
+def plainly_pickled(path: Path) -> Path:
+    path.write_bytes(pickle.dumps({"weight": Attack(path.with_name("attacked"))}))
+    return path
+
+
+@pytest.mark.parametrize(
+    "write", [partial(malicious, archive=True), partial(malicious, archive=False), plainly_pickled]
+)
+def test_no_way_to_load_weights_runs_their_code(
+    write: Callable[[Path], Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The functions behind import-weights, --ckpt, --pretrained, --resume and export-model."""
+    path = write(tmp_path / "model.pt")
+    network = VarNet(1, 2, 2, 1)
+    readers: list[Callable[[], object]] = [
+        lambda: read_torch_file(path),
+        lambda: read_state_dict(path),
+        lambda: load_weights(network, path),
+        lambda: load_shared_weights(network, path),
+        lambda: adopt_anatomies(UniversalVarNet(["brain"], 1, 2, 2, 1), path),
+    ]
+    for read in readers:
+        with pytest.raises(ValueError, match=r"model\.pt: ") as refused:
+            read()
+        assert "\n" not in str(refused.value)
+        assert "weights_only" not in str(refused.value)
+    for kind in ("fastmri", "dircn", "mdcsrn"):
+        with pytest.raises(SystemExit):
+            main(["import-weights", kind, str(path), "--output", str(tmp_path / "out.pt")])
+        assert caplog.records[-1].getMessage().startswith(f"error: {path}: ")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.pt"], "nothing ran, nothing was written"
+
+
+@pytest.mark.parametrize("kind", ["fastmri", "dircn", "mdcsrn"])
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\x89HDF\r\n\x1a\n" + b"\0" * 2000, "is an HDF5 file"),
+        (b"\0\0\0\0\x01 \x7f checkpoint" + b"W\xfb\x80\x8b$uG\xdb", "is a file of TensorFlow"),
+        (b"\x93NUMPY\x01\0v\0{'descr': '<f4'}", "is a file of NumPy"),
+    ],
+    ids=["hdf5", "tensorflow", "numpy"],
+)
+def test_foreign_files_are_named(
+    kind: str, content: bytes, expected: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(content)
+    with pytest.raises(SystemExit):
+        main(["import-weights", kind, str(path), "--output", str(tmp_path / "out.pt")])
+    message = caplog.records[-1].getMessage()
+    assert message.startswith(f"error: {path}: {expected}")
+    assert "expected weights written by PyTorch" in message
+
+
+def test_what_matched_is_said(golden: Golden, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    torch.save(as_lightning(golden.weights), tmp_path / "published.ckpt")
+    with caplog.at_level(logging.INFO):
+        run(tmp_path / "published.ckpt", "--output", tmp_path / "model.pt")
+    tensors = sum(not name.endswith(".zero") for name in golden.weights)
+    left = len(golden.weights) - tensors + 1  # and the window of the loss
+    assert (
+        f"matched: {tensors} of {len(golden.weights) + 1} tensors of the file, all that the network has" in caplog.text
+    )
+    assert f"; {left} left out, which have no part" in caplog.text
 
 
 def test_other_content_is_refused(golden: Golden, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

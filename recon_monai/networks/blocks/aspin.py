@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from recon_monai.networks.precision import full_precision
+from recon_monai.physics import is_recorded
 
 __all__ = ["ASPIN"]
 
@@ -66,8 +67,11 @@ class ASPIN(nn.Module):
                 the CPU, where reading an index would wait for all work before it, a sample whose index is out of range
                 becomes NaN instead.
         """
-        gamma, beta = (values.to(features.dtype).flatten() for values in self.affine(anatomy, len(features)))
+        gamma, beta = (values.to(features.dtype).flatten() for values in self.affine(anatomy, features.shape[0]))
         batch, channels, height, width = features.shape
+        if is_recorded():  # the number of groups would be that of one batch for ever
+            normalized = torch.group_norm(features, self.channels, eps=self.eps)
+            return torch.addcmul(beta.view(-1, self.channels, 1, 1), normalized, gamma.view(-1, self.channels, 1, 1))
         # One group per sample and channel: the kernel of group normalization is the fast one, and takes an affine map.
         grouped = features.contiguous().reshape(1, batch * channels, height, width)
         result = torch.group_norm(grouped, batch * channels, gamma, beta, self.eps).reshape(features.shape)

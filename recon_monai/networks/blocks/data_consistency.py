@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from recon_monai.physics import fft2c, ifft2c
+from recon_monai.physics import fft2c, ifft2c, is_recorded
 
 __all__ = ["combine_measured", "combine_sampled", "correct_measured", "normalize"]
 
@@ -87,7 +87,7 @@ def correct_measured(
 
 def _apply(function: Any, *args: torch.Tensor) -> Any:
     """Apply one of the functions below; its plain operations where they are recorded for export."""
-    return function.compute(*args) if torch.jit.is_tracing() else function.apply(*args)
+    return function.compute(*args) if is_recorded() else function.apply(*args)
 
 
 class _Normalize(torch.autograd.Function):
@@ -214,7 +214,9 @@ class _CorrectMeasured(torch.autograd.Function):
 
 
 def _coils(maps: torch.Tensor) -> Iterator[slice]:
-    """Coils that are treated at once."""
+    """Coils that are treated at once; all of them in a recording, which would keep their number."""
+    if is_recorded():
+        return iter([slice(None)])
     step = 1 if maps.device.type == "cpu" else max(1, maps.shape[1])
     return (slice(start, start + step) for start in range(0, maps.shape[1], step))
 
@@ -235,7 +237,7 @@ def _energy(maps: torch.Tensor) -> torch.Tensor:
 
 
 def _measured(kspace: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return ifft2c(torch.where(mask, kspace, torch.zeros((), dtype=kspace.dtype, device=kspace.device)))
+    return ifft2c(torch.where(mask, kspace, 0))
 
 
 def _sampled_part(images: torch.Tensor, sampled: torch.Tensor) -> torch.Tensor:
@@ -245,7 +247,7 @@ def _sampled_part(images: torch.Tensor, sampled: torch.Tensor) -> torch.Tensor:
 
 
 def _add_combined(result: torch.Tensor, coil_images: torch.Tensor, maps: torch.Tensor) -> None:
-    if maps.shape[1] == 1:
+    if not is_recorded() and maps.shape[1] == 1:
         result.addcmul_(coil_images, maps.conj())
     else:
         result.add_((coil_images * maps.conj()).sum(dim=1, keepdim=True))

@@ -44,7 +44,7 @@ class PointwiseConv(nn.Module):
         Returns:
             Shape ``(B, out_channels, D, H, W)``.
         """
-        weights = self.weight.split([part.shape[1] for part in features], dim=1)
+        weights = self.weight.split([int(part.shape[1]) for part in features], dim=1)
         result = F.conv3d(features[0], weights[0])
         for part, weight in zip(features[1:], weights[1:], strict=True):
             result = result + F.conv3d(part, weight)

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from recon_monai.networks.blocks.aspin import ASPIN
 from recon_monai.networks.blocks.normalization import InstanceNorm
+from recon_monai.physics import is_recorded
 
 __all__ = ["as_rows", "normalize_and_activate", "normalize_rows"]
 
@@ -46,15 +47,15 @@ def normalize_and_activate(
         and features.device.type == "cpu"
         and features.dtype in (torch.float32, torch.float64)
         and features.is_contiguous(memory_format=torch.channels_last)
-        and not torch.jit.is_tracing()
+        and not is_recorded()
     )
-    one_wide_image = len(features) == 1 and features.shape[1] >= _WIDE
+    one_wide_image = features.shape[0] == 1 and features.shape[1] >= _WIDE
     if isinstance(normalization, ASPIN):
         if anatomy is None:
             raise ValueError("this network normalizes by anatomy; give the anatomy of each sample.")
         if not fast:
             return F.leaky_relu(normalization(features, anatomy), negative_slope, inplace=True)
-        gamma, beta = (values.to(features.dtype) for values in normalization.affine(anatomy, len(features)))
+        gamma, beta = (values.to(features.dtype) for values in normalization.affine(anatomy, features.shape[0]))
         if one_wide_image:  # batch normalization has fast kernels
             normalized = torch.batch_norm(features, gamma[0], beta[0], None, None, True, 0.0, normalization.eps, False)
             return F.leaky_relu(normalized, negative_slope, inplace=True)

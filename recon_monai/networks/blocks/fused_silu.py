@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch.autograd.function import once_differentiable
 
 from recon_monai.networks.blocks.fused import as_rows, normalize_rows
+from recon_monai.physics import is_recorded
 
 __all__ = ["normalize_add_silu"]
 
@@ -32,7 +33,7 @@ def normalize_add_silu(
         A new tensor of the shape of `features`.
     """
     gamma, beta = gamma.to(features.dtype), beta.to(features.dtype)
-    if torch.jit.is_tracing():
+    if is_recorded():
         normalized = torch.group_norm(features, len(gamma), gamma, beta, eps)
         return F.silu(normalized if identity is None else normalized + identity)
     on_rows = (

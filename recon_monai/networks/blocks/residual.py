@@ -48,7 +48,7 @@ class ConvNormSiLU(nn.Module):
         if len(features) == 1:
             convolved = self.conv(features[0])
         else:
-            first, *others = self.conv.weight.split([part.shape[1] for part in features], dim=1)
+            first, *others = self.conv.weight.split([int(part.shape[1]) for part in features], dim=1)
             convolved = F.conv2d(features[0], first, None, self.conv.stride, self.conv.padding)
             for part, weight in zip(features[1:], others, strict=True):
                 convolved.add_(F.conv2d(part, weight, None, self.conv.stride, self.conv.padding))

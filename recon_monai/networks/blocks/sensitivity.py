@@ -10,7 +10,7 @@ from recon_monai.networks.architecture import RecordedModule
 from recon_monai.networks.blocks.data_consistency import normalize
 from recon_monai.networks.blocks.unet import NormUNet
 from recon_monai.networks.precision import full_precision
-from recon_monai.physics import CalibrationRule, calibration_mask, ifft2c
+from recon_monai.physics import CalibrationRule, calibration_mask, ifft2c, is_recorded
 
 __all__ = ["SensitivityNetwork"]
 
@@ -83,7 +83,7 @@ class SensitivityNetwork(RecordedModule):
         lines = calibration_mask(mask, self.calibration)
         lines = lines.expand(*kspace.shape[:2], -1, -1).flatten(0, 1)[:, None]
         coils = kspace.flatten(0, 1)[:, None]
-        chunks = -(-len(coils) // self._chunk_size(coils, checkpointing))
+        chunks = 1 if is_recorded() else -(-len(coils) // self._chunk_size(coils, checkpointing))
         maps = torch.cat(
             [
                 checkpoint(self._refine, *chunk, use_reentrant=False) if checkpointing else self._refine(*chunk)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from recon_monai.physics import is_recorded
+
 __all__ = ["Padding", "Statistics", "as_channels", "as_complex", "crop", "pad", "padding_to", "restore", "standardize"]
 
 Padding = tuple[int, int, int, int]
@@ -65,7 +67,7 @@ def padding_to(multiple: int, height: int, width: int) -> Padding:
 
 def pad(channels: torch.Tensor, padding: Padding) -> torch.Tensor:
     """Add zeros around an image."""
-    return F.pad(channels, padding) if any(padding) else channels
+    return F.pad(channels, padding) if is_recorded() or any(padding) else channels
 
 
 def crop(channels: torch.Tensor, padding: Padding) -> torch.Tensor:

@@ -79,7 +79,7 @@ class ConvBlock(nn.Module):
         return normalize_and_activate(self.norm2, self.conv2(features), self.negative_slope, anatomy)
 
     def _convolve_both(self, features: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
-        weights = self.conv1.weight.split([features.shape[1], skip.shape[1]], dim=1)
+        weights = self.conv1.weight.split([int(features.shape[1]), int(skip.shape[1])], dim=1)
         result = F.conv2d(features, weights[0], padding=self.conv1.padding)
         return result.add_(F.conv2d(skip, weights[1], padding=self.conv1.padding))
 

@@ -16,7 +16,15 @@ from recon_monai.networks.nets.last_unet import check_varnet, last_unet_output
 from recon_monai.networks.nets.output_fit import fit_output
 from recon_monai.networks.nets.varnet import VarNet
 from recon_monai.networks.precision import full_precision
-from recon_monai.physics import center_crop_or_pad, ifft2c, keyed_generator, low_resolution_maps, reduce
+from recon_monai.physics import (
+    center_crop_or_pad,
+    ifft2c,
+    is_recorded,
+    keyed_generator,
+    low_resolution_maps,
+    reduce,
+    smaller_size,
+)
 
 __all__ = ["AddedOutput", "AnatomyClassifier", "ClassifierInput"]
 
@@ -293,9 +301,8 @@ class AnatomyClassifier(RecordedModule):
         with full_precision(kspace):
             kspace = _scaled(torch.where(mask, kspace, torch.zeros_like(kspace)))
             combined = reduce(ifft2c(kspace), low_resolution_maps(kspace, mask))
-            square = center_crop_or_pad(combined, [min(kspace.shape[-2:])] * 2)
-            parts = torch.view_as_real(square[:, 0]).permute(0, 3, 1, 2).contiguous()
-            resized = F.interpolate(parts, (self.size, self.size), mode="bilinear", antialias=True)
+            parts = torch.view_as_real(_central_square(combined)[:, 0]).permute(0, 3, 1, 2).contiguous()
+            resized = _resize(parts, self.size)
             centered = resized - resized.mean(dim=(-2, -1), keepdim=True)
             # one divisor for both parts: the imaginary part of a nearly real image is not to be blown up
             variance = centered.square().mean(dim=(-3, -2, -1), keepdim=True)
@@ -441,9 +448,31 @@ class AnatomyClassifier(RecordedModule):
         return self.feature_mean[index].cpu() + (noise * values.clamp(min=0).sqrt()) @ vectors.T
 
 
+def _central_square(image: torch.Tensor) -> torch.Tensor:
+    height, width = image.shape[-2:]
+    side = smaller_size(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[..., top : top + side, left : left + side]
+
+
+def _resize(images: torch.Tensor, size: int) -> torch.Tensor:
+    """Interpolate squares linearly to ``(size, size)``, with antialiasing."""
+    if not is_recorded():
+        return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+    # other formats do not know the filter of PyTorch: a triangle over the samples that an output pixel covers
+    before = torch.ones_like(images[0, 0, 0]).cumsum(0) - 1
+    scale = images.shape[-1] / torch.tensor(float(size), device=images.device)
+    position = (torch.arange(size, device=images.device) + 0.5)[:, None] * scale
+    weight = (1 - (before + 0.5 - position).abs() / scale.clamp(min=1)).clamp(min=0)
+    matrix = weight / weight.sum(dim=1, keepdim=True)
+    return matrix @ images @ matrix.T
+
+
 def _scaled(kspace: torch.Tensor) -> torch.Tensor:
     """Bring the largest value of each sample near 1 by a power of two, which costs no bit and prevents underflow."""
     largest = torch.view_as_real(kspace).abs().amax(dim=(-4, -3, -2, -1))
+    if is_recorded():  # formats without such functions; it is the scale of an image that is normalized later
+        return kspace / torch.where(largest == 0, torch.ones_like(largest), largest)[:, None, None, None]
     exponent = torch.frexp(largest).exponent.clamp(-126, 126)
     return kspace * torch.ldexp(torch.ones_like(largest), -exponent)[:, None, None, None]
 

@@ -94,6 +94,12 @@ class MDCSRN(RecordedModule):
         if residual:
             nn.init.zeros_(self.head.weight)
 
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What ``torch.jit.script`` takes in place of the network; so MONAI's ``ckpt_export`` writes TorchScript."""
+        from recon_monai.networks.model_files import as_torchscript
+
+        return as_torchscript(self)
+
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Sharpen volumes.
 

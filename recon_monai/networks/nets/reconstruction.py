@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from recon_monai.networks.architecture import RecordedModule
 
@@ -40,6 +41,12 @@ class ReconstructionNetwork(RecordedModule):
             Real, shape ``(B, 1, H, W)``.
         """
         return self.reconstruct(kspace, mask).image
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What ``torch.jit.script`` takes in place of the network; so MONAI's ``ckpt_export`` writes TorchScript."""
+        from recon_monai.networks.model_files import as_torchscript
+
+        return as_torchscript(self)
 
     @abstractmethod
     def reconstruct(self, kspace: torch.Tensor, mask: torch.Tensor | None = None) -> Reconstruction:
