@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recon_monai.commands.check import check
 from recon_monai.commands.compare import compare
+from recon_monai.commands.export import export
 from recon_monai.commands.gallery import gallery
 from recon_monai.commands.import_weights import import_dircn, import_fastmri, import_mdcsrn
 from recon_monai.commands.prepare import prepare
@@ -16,6 +17,7 @@ __all__ = [
     "COMMANDS",
     "check",
     "compare",
+    "export",
     "gallery",
     "import_dircn",
     "import_fastmri",
@@ -32,6 +34,7 @@ __all__ = [
 COMMANDS = {
     "check": check,
     "compare": compare,
+    "export": export,
     "gallery": gallery,
     "import_weights": {"dircn": import_dircn, "fastmri": import_fastmri, "mdcsrn": import_mdcsrn},
     "prepare": prepare,
