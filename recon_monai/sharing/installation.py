@@ -45,8 +45,7 @@ bundles do in `initialize` this one does first in `run` (`begin`), since MONAI a
 _REST = """\
 Python 3.11 or newer. `pip` takes PyTorch from PyPI, on Linux with CUDA (several GB); for CPUs only, install it first
 with `--index-url https://download.pytorch.org/whl/cpu`.{optional}
-Commands below that begin with `recon-monai`{of_package} and files in `scripts/` or `docs/` that are not here belong to
-the repository of recon_monai.
+{whose} files in `scripts/` or `docs/` that are not here belong to the repository of recon_monai.
 """
 
 
@@ -73,7 +72,7 @@ def installation_section(
     named = ", ".join(optional)
     rest = _REST.format(
         optional=f" Some overlays need more: {named}; without it they say so." if named else "",
-        of_package=f" come with `{OWN}`;" if wheel else "",
+        whose="Below," if wheel else f"Below, commands that begin with `{OWN}` and",
     )
     weights = "" if shipped else "\n**This copy has no weights**: train first, or name weights by `--ckpt`.\n"
     return f"## Installation\n{text}\n{rest}{weights}"
