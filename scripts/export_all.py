@@ -95,7 +95,8 @@ def _environment(label: str, work: Path, lines: tuple[str, ...], reuse: bool) ->
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     constraints = ["-c", str(ROOT / "constraints.txt"), "--find-links", str(work / "pinned")]
-    subprocess.run([str(python), "-m", "pip", "install", "--quiet", *constraints, *lines], check=True, cwd=folder)
+    install = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", *constraints, *lines]
+    subprocess.run(install, check=True, cwd=folder)
     seconds = time.monotonic() - began
     stamp.write_text(json.dumps({"lines": list(lines), "seconds": seconds}) + "\n")
     return label, python, seconds

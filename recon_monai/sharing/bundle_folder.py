@@ -97,7 +97,7 @@ def export_bundle(
 
     Raises:
         FileNotFoundError: if the bundle lacks a file that it needs.
-        FileExistsError: if this version was exported before with other content.
+        FileExistsError: if this version, or that of the wheel, was exported before with other content.
         ValueError: if anything in the bundle breaks a rule, or an argument cannot be.
     """
     if form not in get_args(Form):
@@ -106,20 +106,24 @@ def export_bundle(
         raise ValueError("--wheel goes with --form pinned; the vendored form brings its code itself")
     shipped = _check_files(bundle, without_weights)
     own = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
-    metadata = raised(own, version, changes)
+    new = raised(own, version, changes)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output, prefix=".export-") as temporary:
         made = Path(temporary) / bundle.name
         copied = provide_wheel(Path(temporary), wheel) if form == "pinned" else None
-        metadata = _fill(bundle, made, metadata, copied, shipped)
+        metadata = _fill(bundle, made, new, copied, shipped)
         large = set_aside_large_files(made, _files(made), Path(temporary) / "large", large_files)
         archive = Path(temporary) / f"{bundle.name}_v{metadata['version']}.zip"
         _zip(made, archive)
         exported = _publish(output, made, archive, copied, large, overwrite)
-    if version is not None:
-        text = json.dumps(raised(own, version, changes), indent=4, ensure_ascii=False) + "\n"
-        (bundle / "configs" / "metadata.json").write_text(text, encoding="utf-8")
+    if new != own:
+        _write_metadata(bundle, new)
     return exported
+
+
+def _write_metadata(bundle: Path, metadata: Mapping[str, Any]) -> None:
+    text = json.dumps(metadata, indent=4, ensure_ascii=False) + "\n"
+    (bundle / "configs" / "metadata.json").write_text(text, encoding="utf-8")
 
 
 def _check_files(bundle: Path, without_weights: bool) -> bool:
@@ -153,8 +157,7 @@ def _fill(bundle: Path, made: Path, metadata: Mapping[str, Any], wheel: Path | N
     (made / "docs" / "README.md").write_text(sheet.text, encoding="utf-8")
     for name, picture in sheet.pictures.items():
         shutil.copyfile(picture, made / "docs" / name)
-    text = json.dumps(filled, indent=4, ensure_ascii=False) + "\n"
-    (made / "configs" / "metadata.json").write_text(text, encoding="utf-8")
+    _write_metadata(made, filled)
     if wheel is None:
         identity = vendor(_with_check(found), made)
         vendored_configurations(made / "configs", bundle.name, identity)
@@ -165,9 +168,10 @@ def _fill(bundle: Path, made: Path, metadata: Mapping[str, Any], wheel: Path | N
 
 def _with_check(found: Reached) -> Reached:
     """The same with what vendored configurations ask for besides."""
-    for module, names in reached([f"{PACKAGE}.sharing.check_code"]).passed_on.items():
+    check = reached([f"{PACKAGE}.sharing.check_code"])
+    for module, names in check.passed_on.items():
         found.passed_on.setdefault(module, set()).update(names)
-    found.modules |= reached([f"{PACKAGE}.sharing.check_code"]).modules
+    found.modules |= check.modules
     return found
 
 
@@ -195,7 +199,7 @@ def _import_all(found: Reached, made: Path) -> None:
 
 
 def _copy(bundle: Path, made: Path) -> None:
-    shutil.copytree(bundle, made, ignore=lambda folder, names: names)
+    made.mkdir()
     shutil.copyfile(bundle / "LICENSE", made / "LICENSE")
     taken = {"LICENSE"}
     for folder, patterns in _FOLDERS.items():
@@ -232,6 +236,12 @@ def _publish(
             f"{target} holds another state of this version; raise it by --version and --changes, as the Model Zoo asks "
             "for with every change, or give --overwrite True if nobody has it yet"
         )
+    built = output / wheel.name if wheel else None
+    if wheel and built and built.exists() and built.read_bytes() != wheel.read_bytes() and not overwrite:
+        raise FileExistsError(
+            f"{built} is another build of this version, which bundles there may name by its SHA-256; export to another "
+            "folder, raise the package's version, or give --overwrite True"
+        )
     folder = output / made.name
     if folder.exists():
         shutil.rmtree(folder)
@@ -241,5 +251,6 @@ def _publish(
     for file in large:
         aside.mkdir(exist_ok=True)
         file.replace(aside / file.name)
-    placed = wheel.replace(output / wheel.name) if wheel else None
-    return ExportedBundle(folder, target, placed, [aside / file.name for file in large])
+    if wheel and built:
+        wheel.replace(built)
+    return ExportedBundle(folder, target, built, [aside / file.name for file in large])

@@ -138,18 +138,29 @@ def _enter(module: str, found: Reached) -> list[_Name]:
     if module in found.modules:
         return []
     found.modules.add(module)
-    ahead = [(module, name) for name in sorted(_used_here(module))]
+    own, third_party, optional = _needs(module)
+    found.third_party |= third_party
+    found.optional |= optional
+    return [*own]
+
+
+@cache
+def _needs(module: str) -> tuple[tuple[_Name, ...], frozenset[str], frozenset[str]]:
+    """Names of this package that a module imports, other packages, and those it imports by `require`."""
+    own = [(module, name) for name in sorted(_used_here(module))]
+    third_party: set[str] = set()
+    optional: set[str] = set()
     for statement in _running(_tree(module), module):
         if isinstance(statement, ast.Call):
-            found.optional |= _required(statement)
+            optional |= _required(statement)
             continue
         for imported in _imported(statement):
             top = imported[0].partition(".")[0]
             if top == PACKAGE:
-                ahead.append(imported)
+                own.append(imported)
             elif top not in sys.stdlib_module_names:
-                found.third_party.add(top)
-    return ahead
+                third_party.add(top)
+    return tuple(own), frozenset(third_party), frozenset(optional)
 
 
 def _running(node: ast.AST, module: str) -> Iterator[ast.Import | ast.ImportFrom | ast.Call]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from typing import Any
 
@@ -42,7 +43,7 @@ def packages_of(modules: Iterable[str], declared: Mapping[str, str]) -> dict[str
     Raises:
         ValueError: if a module is not installed, so that nobody can say which version works.
     """
-    known = packages_distributions()
+    known = _distributions()
     found = dict(declared)
     for module in sorted({*modules, *_BEHIND_MONAI}):
         if module not in known:
@@ -54,6 +55,11 @@ def packages_of(modules: Iterable[str], declared: Mapping[str, str]) -> dict[str
         if name not in _OF_MONAI and not set(known[module]) & set(found):
             found.setdefault(name, _version(name))
     return dict(sorted(found.items()))
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()
 
 
 def _distribution(module: str, names: Sequence[str]) -> str:

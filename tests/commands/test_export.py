@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def bundle(tmp_path) -> Path:
-    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
     copy = tmp_path / "bundles" / "mdcsrn_wgan_gp"
     shutil.copytree(ROOT / "bundles" / "mdcsrn_wgan_gp", copy, ignore=shutil.ignore_patterns("eval", "models"))
     return copy

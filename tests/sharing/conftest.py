@@ -17,7 +17,7 @@ def bundle(tmp_path) -> Path:
     copy = tmp_path / "bundles" / "weighted_dircn"
     ignored = shutil.ignore_patterns("eval", "*.pt")
     shutil.copytree(ROOT / "bundles" / "weighted_dircn", copy, ignore=ignored)
-    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
     (copy / "models").mkdir(exist_ok=True)
     (copy / "models" / "model.pt").write_bytes(b"weights")
     return copy
