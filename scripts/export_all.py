@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -93,10 +94,11 @@ def _environment(label: str, work: Path, lines: tuple[str, ...], reuse: bool) ->
     print(f"{label}: installing {' '.join(lines)}", flush=True)
     began = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, env=environment)
     constraints = ["-c", str(ROOT / "constraints.txt"), "--find-links", str(work / "pinned")]
     install = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", *constraints, *lines]
-    subprocess.run(install, check=True, cwd=folder)
+    subprocess.run(install, check=True, cwd=folder, env=environment)
     seconds = time.monotonic() - began
     stamp.write_text(json.dumps({"lines": list(lines), "seconds": seconds}) + "\n")
     return label, python, seconds

@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,7 +50,7 @@ TOOLS = {
 }
 RUFF = (
     ("format", "--check", "--config", "format.skip-magic-trailing-comma=true"),
-    ("check", "--select", "E,W,F,B,C4,N", "--ignore", "E203,E501,E741,C408,N812,B023"),
+    ("check", "--select", "E,W,F,B,C4,N", "--ignore", "E203,E501,E741,C408,N812,N818,B023"),
 )
 
 
@@ -159,9 +160,14 @@ def _monai(bundle: Path, command: str, *options: str) -> str | None:
         )
     if not done.returncode:
         return None
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    reasons = [line for line in lines if "Error" in line.partition(":")[0]] or lines[-1:] or ["it said nothing"]
-    return reasons[0]
+    return _reason(done.stderr)
+
+
+def _reason(said: str) -> str:
+    """The message at the end of a traceback, in one line."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    last = max((place for place, line in enumerate(lines) if re.match(r"[\w.]+(Error|Exception)\b", line)), default=-1)
+    return " ".join(line.strip() for line in lines[last:][:3])[:300] or "it said nothing"
 
 
 def style(bundle: Path) -> Finding:

@@ -45,7 +45,7 @@ def export(
     from recon_monai.sharing import export_bundle
 
     made = export_bundle(
-        Path(str(bundle)),
+        Path(str(bundle)).resolve(),  # its name counts
         Path(str(output)),
         form=form,  # type: ignore[arg-type]  # checked there
         version=None if version is None else str(version),

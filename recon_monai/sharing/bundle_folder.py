@@ -177,6 +177,7 @@ def _with_check(found: Reached) -> Reached:
 
 def _import_all(found: Reached, made: Path) -> None:
     """Import every vendored module in a process that has no other copy: what reading missed shows here."""
+    made = made.resolve()
     code = (
         "import importlib, pathlib, sys\n"
         f"names, folder = {sorted(found.modules)!r}, {str(made)!r}\n"

@@ -45,7 +45,7 @@ bundles do in `initialize` this one does first in `run` (`begin`), since MONAI a
 _REST = """\
 Python 3.11 or newer. `pip` takes PyTorch from PyPI, on Linux with CUDA (several GB); for CPUs only, install it first
 with `--index-url https://download.pytorch.org/whl/cpu`.{optional}
-{whose} files in `scripts/` or `docs/` that are not here belong to the repository of recon_monai.
+{whose} files in `bundles/`, `scripts/` or `docs/` that are not here belong to the repository of recon_monai.
 """
 
 

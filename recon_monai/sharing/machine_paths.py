@@ -13,7 +13,9 @@ __all__ = ["check_no_machine_paths", "machine_paths"]
 
 # Folders where people and clusters keep their files. Examples in documents use others, such as /data/fastmri.
 _PLACES = "home|Users|root|tmp|work|workspace|mnt|media|scratch|srv|private|Volumes|gpfs|lustre|nfs"
-_USUAL = re.compile(rf"(?<![\w.:/~-])/(?:{_PLACES})/[\w.~-]+[^\s\"'`,;)\]]*|\b[A-Za-z]:[\\/]+Users[\\/]+\w+")
+# the rest of a path, and what does not stand before one: in a URL or a relative path another part does
+_REST, _BEFORE = r"[^\s\"'`,;)\]\x00-\x1f\x7f-\xff]*", r"(?<![\w.:/~-])"
+_USUAL = rf"{_BEFORE}/(?:{_PLACES})/[\w.~-]+{_REST}|\b[A-Za-z]:[\\/]+Users[\\/]+\w+"
 
 
 def machine_paths(file: Path) -> list[tuple[int, str]]:
@@ -29,11 +31,11 @@ def machine_paths(file: Path) -> list[tuple[int, str]]:
         Number of the line and what was found there.
     """
     text = file.read_bytes().decode("latin-1")
-    here = {Path.home(), Path.cwd(), package_folder().parent, Path(tempfile.gettempdir())}
-    local = [re.escape(str(folder)) for folder in here if len(folder.parts) > 1]
-    pattern = re.compile(
-        "|".join([_USUAL.pattern, *(rf"(?<![\w.:/~-]){folder}(?![\w-])[^\s\"'`,;)\]]*" for folder in local)])
-    )
+    here = {Path.home(), Path(tempfile.gettempdir())}
+    # a folder such as /data is anybody's
+    here |= {folder for folder in (Path.cwd(), package_folder().parent) if len(folder.parts) > 2}
+    local = [rf"{_BEFORE}{re.escape(str(folder))}(?![\w-]){_REST}" for folder in here if len(folder.parts) > 1]
+    pattern = re.compile("|".join([_USUAL, *local]), re.ASCII)
     return [(text.count("\n", 0, found.start()) + 1, found.group()) for found in pattern.finditer(text)]
 
 

@@ -51,11 +51,15 @@ def _entry(key: str, value: Any, begun: Set[str]) -> tuple[str, Any]:
     """One entry of a configuration, as it is in the vendored form."""
     plain = key.removeprefix("+")
     if plain == "initialize":
-        return key.replace("initialize", BEGIN), value
+        # after the first step, which lets errors end a command with one line
+        steps = [*value[:1], f"$@{_CODE}", *value[1:]] if key == plain else value
+        return key.replace("initialize", BEGIN), steps
     if key in begun and isinstance(value, list):
         return key, [f"$@{BEGIN}", *value]
     if plain in _ASKS_FOR_CODE and isinstance(value, Mapping) and "_target_" in value:
-        return key, {**value, "_requires_": [*value.get("_requires_", []), f"@{_CODE}"]}
+        # before all else: MONAI makes parts in their order, and another copy of the code may not have them
+        required = {"_target_": value["_target_"], "_requires_": [f"@{_CODE}", *value.get("_requires_", [])]}
+        return key, {**required, **{name: part for name, part in value.items() if name not in required}}
     return key, value
 
 

@@ -31,7 +31,7 @@ def test_monai_brings_them_back(bundle, heavy, tmp_path):
     small = bundle / "LICENSE"
     assert set_aside_large_files(bundle, [heavy, small], aside, aside.as_uri()) == [aside / "model.pt"]
     assert not heavy.exists() and small.is_file()
-    download_large_files(bundle_path=str(bundle), large_file_name="large_files.yml")
+    download_large_files(bundle_path=str(bundle))
     assert heavy.read_bytes() == content
 
 

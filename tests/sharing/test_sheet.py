@@ -15,7 +15,7 @@ def write(bundle, text):
 
 def test_commands_and_links_fit_the_export(bundle):
     sheet = exported_sheet(bundle, "## Installation\nLike this.\n")
-    assert "bundles/" not in sheet.text and "../../.." not in sheet.text
+    assert "bundles/weighted_dircn/" not in sheet.text and "../../.." not in sheet.text
     assert "\n## Installation\nLike this.\n\n## Usage\n" in sheet.text
     assert "--config_file configs/train.json" in sheet.text
     for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", sheet.text):

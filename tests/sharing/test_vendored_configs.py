@@ -33,10 +33,10 @@ def test_rewritten(tmp_path):
     metadata = {"initialize": "stays"}
     found = write(tmp_path, train=BASE, overlay=overlay, metadata=metadata)
     train = found["train"]
-    assert "initialize" not in train and train["begin"] == BASE["initialize"]
+    assert "initialize" not in train and train["begin"] == ["$tell('begin')", "$@code", "$tell(@seed)"]
     assert train["steps"] == ["$@begin", "$tell('step')"] and train["run"] == "%steps"
     assert train["network_def"] == {**BASE["network_def"], "_requires_": ["@code"]}
-    assert train["bundle_root"]["_requires_"] == ["@code"]
+    assert list(train["bundle_root"]) == ["_target_", "_requires_", "name"], "asked for before the parts are made"
     assert train["code"] == {"_target_": "recon_monai.sharing.check_code", "bundle": "a_bundle", **IDENTITY}
     assert found["overlay"] == {
         "+begin": ["$tell('more')"],
@@ -54,6 +54,8 @@ def test_monai_runs_it_in_the_same_order_and_finds_its_code(tmp_path, monkeypatc
     (tmp_path / "told.py").write_text(code)
     monkeypatch.setattr("sys.path", [*__import__("sys").path])
     overlay = {"initialize": ["$tell('instead')"]}
+    asked = []
+    monkeypatch.setattr("recon_monai.sharing.check_code", lambda **identity: asked.append(identity))
     write(configs, train=BASE, overlay=overlay)
     for files, expected in ((["train"], ["begin", 3, "step"]), (["train", "overlay"], ["instead", "step"])):
         paths = [str(configs / f"{name}.json") for name in files]
@@ -64,6 +66,7 @@ def test_monai_runs_it_in_the_same_order_and_finds_its_code(tmp_path, monkeypatc
 
         assert told.said == expected
         told.said.clear()
+        assert asked.pop() == {"bundle": "a_bundle", **IDENTITY} and not asked
 
 
 @pytest.mark.parametrize("name", ["begin", "code"])
