@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recon_monai.commands.check import check
 from recon_monai.commands.compare import compare
+from recon_monai.commands.export import export
 from recon_monai.commands.export_model import export_model
 from recon_monai.commands.gallery import gallery
 from recon_monai.commands.import_weights import import_dircn, import_fastmri, import_mdcsrn
@@ -17,6 +18,7 @@ __all__ = [
     "COMMANDS",
     "check",
     "compare",
+    "export",
     "export_model",
     "gallery",
     "import_dircn",
@@ -34,6 +36,7 @@ __all__ = [
 COMMANDS = {
     "check": check,
     "compare": compare,
+    "export": export,
     "export_model": export_model,
     "gallery": gallery,
     "import_weights": {"dircn": import_dircn, "fastmri": import_fastmri, "mdcsrn": import_mdcsrn},

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recon_monai.sharing.large_files import FILE_LIMIT
+
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
 
 __all__ = ["release"]
 
-_LIMIT = 25 * 10**6
 _SHIPPED = "model"
 _PLACES = ("dataset_dir", "output_dir", "run_name", "stage_weights", "resume")
 _WEIGHTS = ("pretrained", "teacher_pretrained", "classifier_varnet")
@@ -96,8 +97,8 @@ def _network(parser: ConfigParser, folder: Path, classifier: Path | None) -> Any
     from recon_monai.networks import adopt_anatomies, load_weights
 
     weights = folder / "model.pt"
-    if (size := weights.stat().st_size) > _LIMIT:
-        raise ValueError(f"{weights} has {size / 1e6:.1f} MB, expected at most {_LIMIT / 1e6:.0f} MB")
+    if (size := weights.stat().st_size) > FILE_LIMIT:
+        raise ValueError(f"{weights} has {size / 1e6:.1f} MB, expected at most {FILE_LIMIT / 1e6:.0f} MB")
     network: Any = copy.deepcopy(parser.get_parsed_content("network_def"))
     load_weights(adopt_anatomies(network, weights), weights)
     if classifier:

@@ -74,7 +74,7 @@ class AcquisitionHeader:
         """
         try:
             root = ElementTree.fromstring(document)
-        except (ElementTree.ParseError, UnicodeError, ValueError) as error:
+        except (ElementTree.ParseError, ValueError) as error:
             raise ValueError(
                 f"the ISMRMRD header is not well-formed XML ({error}); expected <ismrmrdHeader>"
             ) from error

@@ -23,7 +23,9 @@ class ShapedDataset(Protocol):
 
     data: list[dict[str, Any]]
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Number of items."""
+        ...
 
     def shape_key(self, index: int) -> Hashable:
         """Equal for items that can be collated."""

@@ -34,6 +34,8 @@ _BOOKKEEPING = frozenset(
     }
 )
 _SEPARATOR = "::"
+# `begin` stands for `initialize` in exported bundles that bring their code
+_ROOTS = ("initialize", "begin", "train", "validate")
 # handlers that write or show, and change nothing that is trained
 _ONLOOKERS = frozenset(
     {
@@ -55,9 +57,7 @@ _ONLOOKERS = frozenset(
 )
 
 
-def stage_settings(
-    configuration: Mapping[str, Any], roots: Iterable[str] = ("initialize", "train", "validate")
-) -> dict[str, Any]:
+def stage_settings(configuration: Mapping[str, Any], roots: Iterable[str] = _ROOTS) -> dict[str, Any]:
     """Those parts of a configuration that a training depends on, without where it writes and what looks on.
 
     A file of weights counts by its name and content, wherever its folder lies.

@@ -107,3 +107,11 @@ def test_without_a_command_the_stages_are_unknown(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("sys.argv", ["python"])
     with pytest.raises(ValueError, match="there is no command; give config_files"):
         TrainingStages(str(tmp_path), str(tmp_path / "run"), ["a"]).run()
+
+
+def test_what_an_exported_bundle_does_first_counts_too() -> None:
+    """Bundles that bring their code begin in `run`, under another id."""
+    exported = dict(CONFIGURATION)
+    exported["begin"] = exported.pop("initialize")
+    assert stage_settings(exported)["begin"] == stage_settings(CONFIGURATION)["initialize"]
+    assert "pretrained" in stage_settings(exported)

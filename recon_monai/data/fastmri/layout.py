@@ -117,7 +117,7 @@ def _kspace_shape(file: HDF5File) -> tuple[int, tuple[int, int, int]]:
 def _paired_target_name(images: HDF5File) -> str:
     if images.array(TARGET) is None:
         raise images.error(
-            f"holds {images.names() or 'nothing'} but no '{TARGET}', the target of its k-space; copy it again"
+            f"holds {images.names() or 'nothing'} but no {TARGET!r}, the target of its k-space; copy it again"
         )
     return TARGET
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 __all__ = ["keep_running_statistics"]
 
 
-class keep_running_statistics:
+class keep_running_statistics:  # noqa: N801 - called like a function
     """Let layers normalize as they do in training, and keep their running statistics as they are.
 
     Forward passes in the ``with`` block update copies. The statistics themselves are not touched, not even to restore

@@ -74,7 +74,7 @@ class LinearOperator(ABC):
         return self.adjoint(self.forward(x))
 
     @property
-    def H(self) -> LinearOperator:
+    def H(self) -> LinearOperator:  # noqa: N802 - the sign of the adjoint
         """The adjoint as an operator."""
         return AdjointOperator(self)
 
@@ -114,7 +114,7 @@ class AdjointOperator(LinearOperator):
         return self.operator.forward(y)
 
     @property
-    def H(self) -> LinearOperator:
+    def H(self) -> LinearOperator:  # noqa: N802 - the sign of the adjoint
         """``A`` itself."""
         return self.operator
 
