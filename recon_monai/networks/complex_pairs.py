@@ -174,10 +174,10 @@ def _each(func: Callable[..., torch.Tensor], pair: ComplexPair, **kwargs: Any) -
 
 
 def _where(condition: torch.Tensor, one: Any, other: Any) -> ComplexPair:
-    return ComplexPair(
-        torch.where(condition, *(_part(value, "real") for value in (one, other))),
-        torch.where(condition, *(_part(value, "imag") for value in (one, other))),
-    )
+    def chosen(part: str) -> torch.Tensor:
+        return torch.where(condition, _part(one, part), _part(other, part))
+
+    return ComplexPair(chosen("real"), chosen("imag"))
 
 
 def _part(value: Any, name: str) -> Any:

@@ -252,7 +252,7 @@ def _write_onnx(network: nn.Module, path: str, mask: MaskKind, shape: Sequence[i
     require("onnxruntime", extra="export")
     if isinstance(network, ReconstructionNetwork):
         form: nn.Module = _KspaceForm(network, pairs=True)
-        size = _KSPACE_SIZES[2]
+        size: tuple[int, ...] = _KSPACE_SIZES[2]
         plane = {2: "height", 3: "width"}
         axes = {
             "kspace": {0: "batch", 1: "coils", **plane},
