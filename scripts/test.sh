@@ -9,8 +9,10 @@ if [ $# -eq 0 ] || [ "$*" = "--all" ]; then
     ruff format --check .
     mypy
 fi
+# Two processes, each with the tests of whole files, which share what is trained for them.
+in_two="--numprocesses 2 --dist loadfile"
 case "$*" in
-    "") python -m pytest -m "not slow" ;;
-    "--all") python -m pytest ;;
+    "") OMP_NUM_THREADS=1 python -m pytest $in_two -m "not slow" ;;
+    "--all") OMP_NUM_THREADS=1 python -m pytest $in_two ;;
     *) python -m pytest "$@" ;;
 esac
