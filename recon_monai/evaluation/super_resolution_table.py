@@ -17,7 +17,7 @@ from recon_monai.evaluation.bootstrap import paired_gain
 from recon_monai.evaluation.interpolation import BASELINES
 from recon_monai.evaluation.tables import Row, csv_text, format_number, markdown_table
 from recon_monai.handlers.whole_volumes import WholeVolumeHandler
-from recon_monai.metrics import QUALITY_CONVENTION
+from recon_monai.metrics import quality_convention
 
 __all__ = ["SuperResolutionTable", "gains", "super_resolution_summary"]
 
@@ -49,6 +49,8 @@ class SuperResolutionTable(WholeVolumeHandler):
         resamples: draws of the bootstrap.
         seed: of these draws.
         title: heading of ``summary.md``.
+        block: voxels along each axis of the middle of volumes, if only that is measured, for the tables to say so;
+            None or -1: all of them.
 
     Raises:
         ValueError: if a baseline is not one of the methods.
@@ -63,6 +65,7 @@ class SuperResolutionTable(WholeVolumeHandler):
         resamples: int = 10_000,
         seed: int = 0,
         title: str = "Super-resolution",
+        block: int | None = None,
     ) -> None:
         self.methods = dict(methods or {**{name: name for name in BASELINES}, "super-resolution": "pred"})
         unknown = [name for name in baselines if name not in self.methods]
@@ -75,6 +78,7 @@ class SuperResolutionTable(WholeVolumeHandler):
         self.resamples = resamples
         self.seed = seed
         self.title = title
+        self.convention = quality_convention(block)
 
     def finish(self, engine: Engine) -> None:
         """Write and log the tables."""
@@ -88,9 +92,9 @@ class SuperResolutionTable(WholeVolumeHandler):
         ]
         summary = super_resolution_summary(volumes)
         compared = gains(volumes, self.baselines, confidence=self.confidence, resamples=self.resamples, seed=self.seed)
-        page = _page(summary, compared, self.confidence, self.title)
+        page = _page(summary, compared, self.confidence, self.title, self.convention)
         self._write("volumes.csv", csv_text(volumes))
-        self._write("summary.csv", csv_text([{**row, "convention": QUALITY_CONVENTION} for row in summary]))
+        self._write("summary.csv", csv_text([{**row, "convention": self.convention} for row in summary]))
         self._write("gains.csv", csv_text(compared))
         self._write("summary.md", page)
         logger.info("%d volumes measured, in %s:\n%s", len(self.rows), self.output_dir.resolve(), page)
@@ -188,9 +192,13 @@ def _spread(values: Sequence[float]) -> float:
 
 
 def _page(
-    summary: Sequence[Mapping[str, Any]], compared: Sequence[Mapping[str, Any]], confidence: float, title: str
+    summary: Sequence[Mapping[str, Any]],
+    compared: Sequence[Mapping[str, Any]],
+    confidence: float,
+    title: str,
+    convention: str,
 ) -> str:
-    parts = [f"# {title}", f"**{RESEARCH_NOTICE}**", f"Mean ± standard deviation over subjects. {QUALITY_CONVENTION}."]
+    parts = [f"# {title}", f"**{RESEARCH_NOTICE}**", f"Mean ± standard deviation over subjects. {convention}."]
     for recipe in dict.fromkeys(row["recipe"] for row in summary):
         parts.append(f"## {recipe}")
         parts.append(markdown_table([_quality_cells(row) for row in summary if row["recipe"] == recipe]))

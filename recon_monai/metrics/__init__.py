@@ -16,7 +16,7 @@ from recon_monai.metrics.foreground import (
 )
 from recon_monai.metrics.functional import nmse, nrmse, psnr, ssim, ssim_per_slice
 from recon_monai.metrics.missing_band import MissingBand, missing_band
-from recon_monai.metrics.quality_3d import QUALITY_CONVENTION, quality_3d, sharpness
+from recon_monai.metrics.quality_3d import QUALITY_CONVENTION, quality_3d, quality_convention, sharpness
 from recon_monai.metrics.segmentation import SEGMENTATION_CONVENTION, segmentation_measures, segmentation_pitfalls
 from recon_monai.metrics.ssim_map import SSIM_CONVENTION, SSIM_WINDOW, ssim_map
 from recon_monai.metrics.volume import (
@@ -52,6 +52,7 @@ __all__ = [
     "nrmse",
     "psnr",
     "quality_3d",
+    "quality_convention",
     "segmentation_measures",
     "segmentation_pitfalls",
     "sharpness",

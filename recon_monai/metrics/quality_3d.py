@@ -9,13 +9,26 @@ import torch
 
 from recon_monai.metrics.functional import Volume, checked_volumes, nrmse, psnr, ssim
 
-__all__ = ["QUALITY_CONVENTION", "quality_3d", "sharpness"]
+__all__ = ["QUALITY_CONVENTION", "quality_3d", "quality_convention", "sharpness"]
 
 QUALITY_CONVENTION = (
-    "whole volumes, both clipped to [0, 1] on the scale of the target; SSIM uniform 7x7x7 window, sample covariance, "
+    "both clipped to [0, 1] on the scale of the target; SSIM uniform 7x7x7 window, sample covariance, "
     "k1 0.01, k2 0.03, data range 1; PSNR with peak 1; NRMSE = |error| / |target| (Euclidean); sharpness = gradient "
     "energy of the image over that of the target"
 )
+
+
+def quality_convention(block: int | None = None) -> str:
+    """How quality was measured, for tables.
+
+    Args:
+        block: voxels along each axis of the middle of volumes, if only that was measured; None or -1: all of them.
+
+    Returns:
+        One line.
+    """
+    measured = "whole volumes" if block in (None, -1) else f"middle {block} voxels along each axis"
+    return f"{measured}, {QUALITY_CONVENTION}"
 
 
 def quality_3d(*, prediction: Volume, target: Volume) -> dict[str, float]:

@@ -107,7 +107,7 @@ _CLAIMED = (
     "data of this size."
 )
 _METRICS = (
-    f"Of each block, {QUALITY_CONVENTION.removeprefix('whole volumes, ')}. Detail is what lies at spatial frequencies "
+    f"Of each block, {QUALITY_CONVENTION}. Detail is what lies at spatial frequencies "
     "that the low resolution lacks (volumes under a Hann window, not clipped): *energy* over that of the target, 0 for "
     "plain interpolation, 1 for as much as there is; *agreement*, its correlation with that of the target, 1 for true "
     "detail, 0 for invented one (Fourier shell correlation, Harauz and van Heel 1986). Sharpness and energy alone "

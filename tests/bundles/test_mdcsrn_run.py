@@ -84,6 +84,7 @@ def test_evaluation_of_the_middle_alone(trained_mdcsrn, checkout, tiny_volumes, 
     image, target = (middle(item_of[0][None])[0] for item_of in (made["image"].as_tensor(), item["target"].as_tensor()))
     assert float(found["sinc"]["psnr"]) == pytest.approx(quality_3d(prediction=image, target=target)["psnr"], rel=1e-4)
     assert found["super-resolution"]["psnr"] != found["sinc"]["psnr"], "the network saw the middle"
+    assert "middle 10 voxels along each axis" in (tmp_path / "summary.md").read_text()
 
 
 def test_measured_pairs_are_evaluated_without_interpolations(trained_mdcsrn, checkout, tmp_path):

@@ -12,18 +12,18 @@ import torch
 from recon_monai.evaluation.downstream import STRUCTURES, downstream_check
 from recon_monai.evaluation.evaluation_table import CONVENTION, FOREGROUND_CONVENTION
 from recon_monai.handlers.volume_metrics import call_metric
-from recon_monai.metrics import QUALITY_CONVENTION, foreground_ssim, nmse, psnr, quality_3d, sharpness, ssim
+from recon_monai.metrics import foreground_ssim, nmse, psnr, quality_3d, quality_convention, sharpness, ssim
 
 __all__ = ["CONVENTIONS", "convention_of", "downstream_numbers", "slice_numbers", "volume_numbers"]
 
 _OF_KSPACE = CONVENTION + FOREGROUND_CONVENTION
-_OF_VOLUMES = (
-    f"{QUALITY_CONVENTION}; NMSE the square of NRMSE; foreground SSIM 2-D, in slices across the last axis, both images "
+_MORE_OF_VOLUMES = (
+    "; NMSE the square of NRMSE; foreground SSIM 2-D, in slices across the last axis, both images "
     "masked by the target's foreground"
 )
 CONVENTIONS = {
     "metrics of k-space": _OF_KSPACE,
-    "metrics of volumes": _OF_VOLUMES,
+    "metrics of volumes": quality_convention() + _MORE_OF_VOLUMES,
     "sharpness": "gradient energy over that of the target, within the plane for slices: 1 is as sharp, noise counts",
     "k-space residual": (
         "norm of M F S x - y over that of y; magnitudes x get the phase of the complete scan's coil combination, S are "
@@ -55,11 +55,7 @@ def convention_of(data: str, block: int | None = None) -> str:
     Returns:
         One line.
     """
-    if data != "volume":
-        return _OF_KSPACE
-    return (
-        _OF_VOLUMES if block is None else _OF_VOLUMES.replace("whole volumes", f"middle {block} voxels along each axis")
-    )
+    return quality_convention(block) + _MORE_OF_VOLUMES if data == "volume" else _OF_KSPACE
 
 
 def slice_numbers(prediction: torch.Tensor, target: torch.Tensor, anatomy: str) -> dict[str, float]:
