@@ -168,11 +168,16 @@ def _running(node: ast.AST, module: str) -> Iterator[ast.Import | ast.ImportFrom
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and _for_type_checkers(child):
             continue
-        if isinstance(node, ast.Module) and _is_package(module) and is_passed_on(child):
+        if isinstance(node, ast.Module) and _is_package(module) and (is_passed_on(child) or _is_lazy(child)):
             continue
         if isinstance(child, ast.Import | ast.ImportFrom | ast.Call):
             yield child
         yield from _running(child, module)
+
+
+def _is_lazy(statement: ast.AST) -> bool:
+    """Whether it is the function by which a module imports names when they are asked for (PEP 562)."""
+    return isinstance(statement, ast.FunctionDef) and statement.name == "__getattr__"
 
 
 def is_passed_on(statement: ast.AST) -> bool:
@@ -263,4 +268,11 @@ def _used_here(module: str) -> frozenset[str]:
         return frozenset()
     own = [one for one in _tree(module).body if not (is_passed_on(one) or isinstance(one, ast.If))]
     used = {node.id for one in own for node in ast.walk(one) if isinstance(node, ast.Name)}
-    return frozenset(used & _passed_on(module).keys())
+    # what is imported only when asked for counts only when asked for
+    lazy = {name for one in own if _is_lazy(one) for name in _imported_within(one)}
+    return frozenset((used - lazy) & _passed_on(module).keys())
+
+
+def _imported_within(function: ast.AST) -> set[str]:
+    statements = [node for node in ast.walk(function) if isinstance(node, ast.ImportFrom)]
+    return {name.asname or name.name for statement in statements for name in statement.names}
