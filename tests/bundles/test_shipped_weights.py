@@ -37,8 +37,8 @@ def real_brain(tmp_path_factory) -> Path:
     return folder
 
 
-def test_bundles_of_reconstruction_ship_weights():
-    assert {"universal_varnet", "weighted_dircn"} <= set(SHIPPED)
+def test_every_bundle_ships_weights():
+    assert SHIPPED == ["mdcsrn_wgan_gp", "universal_varnet", "weighted_dircn"]
 
 
 @pytest.mark.slow
