@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 __all__ = ["ComplexPair", "complex_pairs"]
 
 
-class complex_pairs(TorchFunctionMode):
+class complex_pairs(TorchFunctionMode):  # noqa: N801 - used like a function
     """Within its ``with`` block, what would be complex tensors are pairs of real ones."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

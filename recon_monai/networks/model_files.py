@@ -152,7 +152,7 @@ def write_model(
     writer = {"torchscript": _write_torchscript, "onnx": _write_onnx, "torch_export": _write_torch_export}[model_format]
     try:
         writer(_known(network), str(path), mask, shape)
-    except (AttributeError, NotImplementedError, RuntimeError) as error:
+    except (AttributeError, RuntimeError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
             f"the format {model_format} is not offered for {type(network).__name__}: {first}; use another format"

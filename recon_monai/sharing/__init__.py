@@ -6,8 +6,8 @@ from recon_monai.sharing.bundle_folder import ExportedBundle, export_bundle
 from recon_monai.sharing.bundle_version import raised, version_faults
 from recon_monai.sharing.code_identity import check_code, code_digest
 from recon_monai.sharing.large_files import FILE_LIMIT
-from recon_monai.sharing.machine_paths import check_no_machine_paths, machine_paths
 from recon_monai.sharing.metadata_rules import SCHEMA, metadata_faults
+from recon_monai.sharing.path_check import check_no_machine_paths, machine_paths
 from recon_monai.sharing.requirements import requirement_lines
 
 __all__ = [

@@ -20,8 +20,8 @@ from recon_monai.sharing.bundle_version import raised
 from recon_monai.sharing.import_graph import PACKAGE, Reached, configured_names, reached
 from recon_monai.sharing.installation import installation_section
 from recon_monai.sharing.large_files import set_aside_large_files
-from recon_monai.sharing.machine_paths import check_no_machine_paths
 from recon_monai.sharing.metadata_rules import metadata_faults
+from recon_monai.sharing.path_check import check_no_machine_paths
 from recon_monai.sharing.requirements import OWN, packages_of
 from recon_monai.sharing.sheet import exported_sheet
 from recon_monai.sharing.vendored_configs import vendored_configurations

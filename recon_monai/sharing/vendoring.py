@@ -102,6 +102,7 @@ def _trimmed(text: str, names: set[str]) -> str:
     tree = ast.parse(text)
     lines = text.splitlines(keepends=True)
     body = [*tree.body]
+    guarded = False
     for statement in reversed(body):
         if is_passed_on(statement):
             _replace(lines, statement, _import_of(statement, names))
@@ -109,6 +110,10 @@ def _trimmed(text: str, names: set[str]) -> str:
             kept = [_import_of(inner, names) for inner in statement.body if is_passed_on(inner)]
             inside = "".join(f"    {line}" for line in kept if line)
             _replace(lines, statement, f"if TYPE_CHECKING:\n{inside}" if inside else "")
+            guarded = guarded or bool(inside)
+        elif isinstance(statement, ast.ImportFrom) and statement.module == "typing" and not guarded:
+            used = [one.name for one in statement.names if one.name != "TYPE_CHECKING"]
+            _replace(lines, statement, f"from typing import {', '.join(used)}\n" if used else "")
         elif _is_all(statement):
             _replace(lines, statement, _all_of(statement, _gone(tree, names)))
     return "".join(lines)
