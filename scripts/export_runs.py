@@ -46,8 +46,8 @@ _SUPER_RESOLUTION = {
         "--critic_only_steps",
         "4",
     ],
-    "evaluation": ["--test_recipes", "['isotropic2']", "--amp", "True"],
-    "inference": ["--dataset_dir", "{test}", "--factor", "[1,1,2]", "--amp", "True"],
+    "evaluation": ["--test_recipes", "['isotropic2']"],
+    "inference": ["--dataset_dir", "{test}", "--factor", "[1,1,2]"],
 }
 OPTIONS = {
     "universal_varnet": {**_RECONSTRUCTION, "training": [*_RECONSTRUCTION["training"], *_STAGES]},
