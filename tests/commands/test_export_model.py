@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from pathlib import Path
 
 import pytest
 import torch
+from command_tools import failure_of
 
 from recon_monai.cli import main
 from recon_monai.networks import MDCSRN, model_files
+
+failure = functools.partial(failure_of, "export-model")
 
 SIZES = {"blocks": 1, "units": 1, "growth": 2, "first_channels": 2, "residual": False}
 
@@ -24,13 +28,6 @@ def bundle(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     torch.save(MDCSRN(**SIZES).state_dict(), tmp_path / "weights.pt")
     return folder
-
-
-def failure(caplog: pytest.LogCaptureFixture, *words: object) -> str:
-    with pytest.raises(SystemExit) as ended:
-        main(["export-model", *map(str, words)])
-    assert ended.value.code == 1
-    return caplog.records[-1].getMessage()
 
 
 def test_a_file_and_its_check(bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from command_tools import failure_of
 from monai.bundle import ConfigParser
 
 from recon_monai.cli import main
@@ -28,6 +30,8 @@ from recon_monai.networks import (
     read_torch_file,
 )
 from recon_monai.networks.published import network_overlay, read_state_dict
+
+failure = functools.partial(failure_of, "import-weights fastmri")
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / "bundles" / "universal_varnet" / "configs"
@@ -69,13 +73,6 @@ def as_lightning(weights: dict[str, torch.Tensor]) -> dict[str, object]:
 
 def run(*words: object) -> None:
     main(["import-weights", "fastmri", *map(str, words)])
-
-
-def failure(caplog: pytest.LogCaptureFixture, *words: object) -> str:
-    with pytest.raises(SystemExit) as ended:
-        run(*words)
-    assert ended.value.code == 1
-    return caplog.records[-1].getMessage()
 
 
 @pytest.mark.parametrize("lightning", [False, True], ids=["state-dict", "lightning"])

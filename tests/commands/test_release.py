@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -11,10 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_tools import failure_of
 
 from recon_monai.cli import main
 from recon_monai.engines.stage_settings import weight_identity
 from recon_monai.networks import AnatomyClassifier, UniversalVarNet, VarNet
+
+failure = functools.partial(failure_of, "release")
 
 SIZES = {"num_cascades": 1, "channels": 2, "sensitivity_channels": 2, "pools": 2}
 PART = {"channels": 2, "pools": 2}
@@ -63,13 +67,6 @@ def run(tmp_path: Path) -> Path:
     }
     (folder / "run.json").write_text(json.dumps(record))
     return folder
-
-
-def failure(caplog: pytest.LogCaptureFixture, *words: object) -> str:
-    with pytest.raises(SystemExit) as ended:
-        main(["release", *map(str, words)])
-    assert ended.value.code == 1
-    return caplog.records[-1].getMessage()
 
 
 def test_weights_and_where_they_come_from(bundle: Path, run: Path, caplog: pytest.LogCaptureFixture) -> None:
