@@ -29,7 +29,7 @@ FIGURES = {
     },
     **{
         name: f"panels/{VOLUME}/{name}.png"
-        for name in ("mdcsrn", "residual_unet", "pixel_shuffle", "progressive", "back_projection")
+        for name in ("mdcsrn", "mdcsrn_wgan_gp", "residual_unet", "pixel_shuffle", "progressive", "back_projection")
     },
     "losses": "losses.png",
     "raw_weighted_dircn": f"panels/{RAW}/weighted_dircn.png",
@@ -69,7 +69,11 @@ NUMBERS: list[tuple[str, list[tuple[str, str, str]]]] = [
             (VOLUME, "sinc", "psnr"),
         ],
     ),
-    ("trained 1000 steps here: {} dB", [(VOLUME, "mdcsrn", "psnr")]),
+    (
+        "never saw these heads: {} dB, SSIM {}",
+        [(VOLUME, "mdcsrn_wgan_gp", "psnr"), (VOLUME, "mdcsrn_wgan_gp", "ssim")],
+    ),
+    ("trained 1000 steps on them: {} dB", [(VOLUME, "mdcsrn", "psnr")]),
     (
         "From {} dB before, L1, L2 and Huber come to {}, {} and {}.",
         [

@@ -14,7 +14,7 @@ def shipped_network(name: str) -> nn.Module:
     """The network of a bundle with its shipped weights, in evaluation mode on the CPU.
 
     Args:
-        name: ``universal_varnet`` or ``weighted_dircn``.
+        name: ``universal_varnet``, ``weighted_dircn`` or ``mdcsrn_wgan_gp``.
 
     Returns:
         The network.

@@ -1,4 +1,4 @@
-"""Super-resolution of a built-in volume: interpolations, and strategies of networks trained here."""
+"""Super-resolution of a built-in volume: interpolations, solvers, strategies trained here, and the shipped network."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
+from monai.inferers import SimpleInferer
 from monai.transforms import Compose
 from torch import nn
 from torch.nn import functional
@@ -18,16 +19,18 @@ from recon_monai import networks
 from recon_monai.data import VolumeDataset
 from recon_monai.evaluation.gallery.problems import fingerprint
 from recon_monai.evaluation.gallery.settings import GallerySettings
+from recon_monai.evaluation.gallery.shipped import shipped_network
 from recon_monai.evaluation.gallery.store import result_key
 from recon_monai.evaluation.gallery.tuned import best_weight
 from recon_monai.evaluation.gallery.workshop import Trained, keep
 from recon_monai.evaluation.interpolation import BASELINES, InterpolationBaselinesd
+from recon_monai.inferers import SeamlessInferer
 from recon_monai.physics import LOW_RESOLUTION_RECIPES, KspaceTruncation, LinearOperator, keyed_generator
 from recon_monai.solvers import l1_wavelet, tikhonov, total_variation
 from recon_monai.transforms import RandomPatchd, ScaleToReferenced, SimulateLowResolutiond
 from recon_monai.transforms.schedule import set_epoch
 
-__all__ = ["STRATEGIES", "VolumeBench", "VolumeProblem", "built_in_volume", "volume_methods"]
+__all__ = ["SHIPPED", "STRATEGIES", "VolumeBench", "VolumeProblem", "built_in_volume", "volume_methods"]
 
 _NOISE = 0.005
 
@@ -98,19 +101,23 @@ SOLVERS: Mapping[str, Solver] = MappingProxyType(
 
 Least squares and Tikhonov on the image are left out: of a part of k-space they make sinc interpolation, up to a factor.
 """
+SHIPPED = "mdcsrn_wgan_gp"
+"""The bundle whose network is shown as shipped, under its name."""
 _WEIGHTS = (0.0003, 0.001, 0.003, 0.01, 0.03)
 _TUNING_SLICES = 8
 
 
 def volume_methods() -> list[str]:
     """Names of the methods, in the order of the table."""
-    return [*BASELINES, *SOLVERS, *STRATEGIES]
+    return [*BASELINES, *SOLVERS, *STRATEGIES, SHIPPED]
 
 
 def volume_label(method: str) -> str:
     """A method in words."""
     if method in SOLVERS:
         return SOLVERS[method].label
+    if method == SHIPPED:
+        return SHIPPED
     return STRATEGIES[method][1] if method in STRATEGIES else f"{method} interpolation"
 
 
@@ -163,14 +170,19 @@ class VolumeBench:
                 f"weight {weight:g}",
                 f"{name} {weight}",
             )
-        trained = self.network(name)
-        parameters = sum(parameter.numel() for parameter in trained.network.parameters())
+        infer: Callable[[torch.Tensor, nn.Module], torch.Tensor] = SimpleInferer()
+        if name == SHIPPED:
+            network, infer = shipped_network(SHIPPED), SeamlessInferer()
+            note, key = "shipped weights, trained on other data", f"shipped {SHIPPED}"
+        else:
+            network, note, key = self.network(name)
+        parameters = sum(parameter.numel() for parameter in network.parameters())
 
         @torch.no_grad()
         def sharpen() -> torch.Tensor:
-            return as_slices(trained.network(plain(problem.item["image"])[None])[0])
+            return as_slices(infer(plain(problem.item["image"])[None], network)[0])
 
-        return sharpen, f"{trained.note}, {parameters:,} parameters", trained.key
+        return sharpen, f"{note}, {parameters:,} parameters", key
 
     def network(self, name: str) -> Trained:
         """A strategy trained on patches of the training volumes.
