@@ -143,6 +143,17 @@ def test_layouts_and_subjects(tmp_path):
     hcp = find_volumes(tmp_path / "hcp")
     assert [source.subject for source in hcp] == ["100206", "100307"] and hcp[0].name == f"100206/{HCP_FILE}"
     assert len(find_volumes(tmp_path / "hcp", "volumes")) == 4
+    for subject in ("100206", "100307"):
+        for scan in ("T1w_MPR1", "T1w_MPR2", "T2w_SPC1"):
+            save(tmp_path / "hcp" / subject / "unprocessed" / "3T" / scan / f"{subject}_3T_{scan}.nii.gz")
+        save(tmp_path / "hcp" / subject / "unprocessed" / "3T" / "T1w_MPR1" / f"{subject}_3T_BIAS_BC.nii.gz")
+    assert [source.name for source in find_volumes(tmp_path / "hcp")] == [source.name for source in hcp]
+    acquired = find_volumes(tmp_path / "hcp", "hcp_unprocessed")
+    assert [source.subject for source in acquired] == ["100206", "100307"]
+    assert acquired[1].name == "100307/unprocessed/3T/T1w_MPR1/100307_3T_T1w_MPR1.nii.gz"
+    for source in hcp:
+        source.path.unlink()
+    assert [source.name for source in find_volumes(tmp_path / "hcp")] == [source.name for source in acquired]
     for part in ("low", "high"):
         save(tmp_path / "pairs" / part / "a.nii")
     save(tmp_path / "pairs" / "high" / "b.nii")
@@ -159,6 +170,7 @@ def test_folders_that_do_not_fit_are_said(tmp_path):
     for arguments, message in (
         ({"layout": "bids"}, "layout is 'bids'"),
         ({"layout": "hcp"}, "expected <subject>/T1w"),
+        ({"layout": "hcp_unprocessed"}, "expected <subject>/unprocessed/3T/T1w_MPR1"),
         ({"layout": "paired"}, "there is no folder low/"),
         ({"pattern": "*.gz"}, "none of 1 volumes matches"),
         ({"subject_pattern": "("}, "no regular expression"),

@@ -41,7 +41,7 @@ class VolumeDataset(Dataset):
             lack the part), and whose names then precede those of files and subjects.
         split: ``"train"``, ``"val"``, ``"evaluation"``, ``"test"`` or ``"all"``, see `choose_volumes`.
         transform: applied to each item.
-        layout: ``"auto"``, ``"volumes"``, ``"paired"`` or ``"hcp"``, see `find_volumes`.
+        layout: ``"auto"``, ``"volumes"``, ``"paired"``, ``"hcp"`` or ``"hcp_unprocessed"``, see `find_volumes`.
         pattern: see `find_volumes`.
         subject_pattern: see `find_volumes`.
         frame: which volume of 4-D files, see `load_volume`.

@@ -16,9 +16,10 @@ from recon_monai.data.volumes.reading import VolumeError, dicom_files
 
 __all__ = ["HCP_FILE", "VolumeLayout", "VolumeSource", "find_volumes"]
 
-VolumeLayout = Literal["auto", "volumes", "paired", "hcp"]
+VolumeLayout = Literal["auto", "volumes", "paired", "hcp", "hcp_unprocessed"]
 
 HCP_FILE = "T1w/T1w_acpc_dc_restore_brain.nii.gz"
+_HCP = {"hcp": HCP_FILE, "hcp_unprocessed": "unprocessed/3T/T1w_MPR1/*_3T_T1w_MPR1.nii.gz"}
 _BIDS_SUBJECT = re.compile(r"(?:^|[/_])(sub-[A-Za-z0-9]+)")
 _LOW, _HIGH = "low", "high"
 
@@ -51,9 +52,12 @@ def find_volumes(
 
     * ``"volumes"``: all NIfTI files below the folder, and all folders that hold DICOM files, one series each.
     * ``"paired"``: the same in ``low/`` and ``high/``; both have the same names.
-    * ``"hcp"``: ``<subject>/T1w/T1w_acpc_dc_restore_brain.nii.gz``, as the Human Connectome Project delivers its
-      structural data (Glasser et al. 2013, NeuroImage).
-    * ``"auto"``: paired if both folders are there, HCP if that file is there, else all volumes.
+    * ``"hcp_unprocessed"``: ``<subject>/unprocessed/3T/T1w_MPR1/*_3T_T1w_MPR1.nii.gz``, the first T1-weighted scan of
+      the Human Connectome Project as it was acquired, 256 x 320 x 320 voxels of 0.7 mm.
+    * ``"hcp"``: ``<subject>/T1w/T1w_acpc_dc_restore_brain.nii.gz``, the same project's brain after preprocessing
+      (Glasser et al. 2013, NeuroImage): aligned, that is interpolated, to 260 x 311 x 260 voxels.
+    * ``"auto"``: paired if both folders are there, HCP if such files are there (the processed ones first), else all
+      volumes.
 
     The subject is the BIDS entity ``sub-...`` of the path if there is one; else, of DICOM, a pseudonym of the patient
     (or study); else the name of the file.
@@ -80,14 +84,14 @@ def find_volumes(
     base = root / _HIGH if kind == "paired" else root.parent if root.is_file() else root
     if kind == "paired":
         _check_paired(root)
-    paths = [root] if root.is_file() else sorted(root.glob(f"*/{HCP_FILE}") if kind == "hcp" else _volumes(base))
+    paths = [root] if root.is_file() else sorted(root.glob(f"*/{_HCP[kind]}") if kind in _HCP else _volumes(base))
     chosen = [path for path in paths if pattern is None or fnmatchcase(_name(path, base), pattern)]
     if not chosen:
         raise VolumeError(_nothing(root, kind, len(paths), pattern))
     sources = []
     for path in chosen:
         name = _name(path, base)
-        subject = name.split("/")[0] if kind == "hcp" and not subject_pattern else _subject(path, name, subject_pattern)
+        subject = name.split("/")[0] if kind in _HCP and not subject_pattern else _subject(path, name, subject_pattern)
         sources.append(VolumeSource(name, subject, path, root / _LOW / name if kind == "paired" else None))
     missing = [source.name for source in sources if source.low is not None and not source.low.exists()]
     if missing:
@@ -103,7 +107,8 @@ def _guess(root: Path) -> str:
         return "volumes"
     if (root / _LOW).is_dir() and (root / _HIGH).is_dir():
         return "paired"
-    return "hcp" if next(root.glob(f"*/{HCP_FILE}"), None) is not None else "volumes"
+    found = (kind for kind, file in _HCP.items() if next(root.glob(f"*/{file}"), None) is not None)
+    return next(found, "volumes")
 
 
 def _check_paired(root: Path) -> None:
@@ -148,5 +153,6 @@ def _subject(path: Path, name: str, pattern: str | None) -> str:
 def _nothing(root: Path, kind: str, found: int, pattern: str | None) -> str:
     if found:
         return f"{root}: none of {found} volumes matches the pattern {pattern!r}; loosen it"
-    wanted = {"hcp": f"<subject>/{HCP_FILE}", "paired": f"volumes in {_HIGH}/ and {_LOW}/"}
+    wanted = {layout: f"<subject>/{file}" for layout, file in _HCP.items()}
+    wanted["paired"] = f"volumes in {_HIGH}/ and {_LOW}/"
     return f"{root}: holds no volume, expected {wanted.get(kind, '.nii, .nii.gz or DICOM files')}; check the folder"
