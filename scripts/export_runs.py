@@ -47,7 +47,7 @@ _SUPER_RESOLUTION = {
         "4",
     ],
     "evaluation": ["--test_recipes", "['isotropic2']"],
-    "inference": ["--dataset_dir", "{test}", "--factor", "[1,1,2]"],
+    "inference": ["--dataset_dir", "{test}", "--factor", "[1,1,2]", "--outside", "warn"],
 }
 OPTIONS = {
     "universal_varnet": {**_RECONSTRUCTION, "training": [*_RECONSTRUCTION["training"], *_STAGES]},

@@ -69,10 +69,11 @@ def reduce_volumes(
 ) -> dict[str, Any]:
     """Write the copy, unless it is there already.
 
-    A volume is scaled, cropped to the head, and its low resolution made there, each as the bundle does it; across which
-    axis slices lie follows from the name of the file. Then both are cut to the block in the middle, which has no edges
-    that the low resolution would know of. What trilinear, cubic and sinc interpolation make of the same coarse samples
-    is measured for the test volumes, on the same block.
+    A volume is scaled, cropped to the head, and its low resolution made there, as the bundle makes a recipe that is
+    given by name alone (magnitudes on the fine grid); across which axis slices lie follows from the name of the file.
+    Then both are cut to the block in the middle, which has no edges that the low resolution would know of. What
+    trilinear, cubic and sinc interpolation make of the same coarse samples is measured for the test volumes, on the
+    same block.
 
     Args:
         source: volumes as `VolumeDataset` finds them, split by subject.
