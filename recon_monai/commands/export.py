@@ -40,7 +40,8 @@ def export(
         wheel: the wheel of this package, where it was not imported from its source tree.
         large_files: start of the address where files over 25 MB will be published; without it they are refused.
         without_weights: export a bundle that has no weights, which the Model Zoo does not take.
-        overwrite: replace an export of the same version with other content.
+        overwrite: replace an export of the same version with other content, one with runs in it, or another folder
+            of the bundle's name.
     """
     from recon_monai.sharing import export_bundle
 

@@ -34,7 +34,7 @@ def export_model(
     Examples:
         recon-monai export-model bundles/weighted_dircn --format torchscript --output model.ts
         recon-monai export-model bundles/universal_varnet --format onnx --output model.onnx
-        recon-monai export-model bundles/mdcsrn_wgan_gp --ckpt model.pt --format torch_export
+        recon-monai export-model bundles/mdcsrn_wgan_gp --format torch_export
             --output model.pt2 --shape "[1,1,64,64,64]"
 
     Args:

@@ -17,6 +17,9 @@ __all__ = ["import_dircn", "import_fastmri", "import_mdcsrn"]
 
 logger = logging.getLogger(__name__)
 
+# what inferring sizes, and making a network of them, ends with where the names are right and the tensors are not
+_IMPOSSIBLE_SIZES = (ArithmeticError, LookupError, RuntimeError, TypeError)
+
 
 def import_fastmri(file: str, *, output: str, overwrite: bool = False) -> None:
     """Turn weights of fastMRI's end-to-end variational network into weights for the bundle universal_varnet.
@@ -100,6 +103,11 @@ def _import(
         network = convert(published).float()
     except ValueError as error:
         raise ValueError(str(error) if str(file) in str(error) else f"{file}: {error}") from error
+    except _IMPOSSIBLE_SIZES as error:
+        raise ValueError(
+            f"{file}: its tensors have shapes or types that weights of such a network cannot have ({error}); expected "
+            "weights as their authors' code wrote them"
+        ) from error
     overlay = {
         "_desc_": f"Overlay: the network whose weights are in {weights_file.name}, imported from {Path(file).name}",
         **network_overlay(network),

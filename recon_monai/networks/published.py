@@ -34,6 +34,9 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     if not isinstance(weights, dict) or not weights or not all(isinstance(v, torch.Tensor) for v in weights.values()):
         found = sorted(map(str, content))[:10] if isinstance(content, dict) else type(content).__name__
         raise ValueError(f"{path}: holds {found}, expected a state dict or a Lightning checkpoint with 'state_dict'")
+    unnamed = next((name for name in weights if not isinstance(name, str)), None)
+    if unnamed is not None:
+        raise ValueError(f"{path}: holds tensors under {unnamed!r}, expected a state dict with names")
     for name, value in weights.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise ValueError(f"{path}: {name} holds NaN or infinity, expected finite numbers; download the file again")

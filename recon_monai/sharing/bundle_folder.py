@@ -90,14 +90,16 @@ def export_bundle(
         wheel: of this package, built before (pinned).
         large_files: start of the address where files over 25 MB will be published.
         without_weights: export a bundle that has none.
-        overwrite: replace an export of the same version with other content.
+        overwrite: replace an export of the same version with other content, one with runs in it, or another folder of
+            the bundle's name.
 
     Returns:
         What was written.
 
     Raises:
         FileNotFoundError: if the bundle lacks a file that it needs.
-        FileExistsError: if this version, or that of the wheel, was exported before with other content.
+        FileExistsError: if this version, or that of the wheel, was exported before with other content; or what lies in
+            the place of the folder is no export, or holds runs.
         ValueError: if anything in the bundle breaks a rule, or an argument cannot be.
     """
     if form not in get_args(Form):
@@ -105,6 +107,7 @@ def export_bundle(
     if wheel and form == "vendored":
         raise ValueError("--wheel goes with --form pinned; the vendored form brings its code itself")
     shipped = _check_files(bundle, without_weights)
+    _check_place(bundle, output, overwrite)
     own = json.loads((bundle / "configs" / "metadata.json").read_text(encoding="utf-8"))
     new = raised(own, version, changes)
     output.mkdir(parents=True, exist_ok=True)
@@ -138,6 +141,27 @@ def _check_files(bundle: Path, without_weights: bool) -> bool:
             "run by `recon-monai release`, or export without them by --without_weights True"
         )
     return shipped
+
+
+def _check_place(bundle: Path, output: Path, overwrite: bool) -> None:
+    """Refuse a place where the folder would replace what no export can make again."""
+    folder = output / bundle.name
+    if folder.resolve() == bundle.resolve():
+        raise ValueError(
+            f"--output {output} is where the bundle itself lies, which the export would replace; name another"
+        )
+    if overwrite or not folder.exists():
+        return
+    if not list(output.glob(f"{bundle.name}_v*.zip")):
+        raise FileExistsError(
+            f"{folder} exists, and no {bundle.name}_v*.zip beside it says that it was exported; choose another "
+            "--output, or replace it by --overwrite True"
+        )
+    if (folder / "eval").exists():
+        raise FileExistsError(
+            f"{folder / 'eval'} holds runs, which a new export would delete; move them, choose another --output, or "
+            "give --overwrite True"
+        )
 
 
 def _fill(bundle: Path, made: Path, metadata: Mapping[str, Any], wheel: Path | None, shipped: bool) -> dict[str, Any]:

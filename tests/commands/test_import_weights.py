@@ -249,6 +249,7 @@ def test_what_matched_is_said(golden: Golden, tmp_path: Path, caplog: pytest.Log
 def test_other_content_is_refused(golden: Golden, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "published.pt"
     cut = dict(golden.weights)
+    first = "sens_net.norm_unet.unet.down_sample_layers.0.layers.0.weight"
     del cut["cascades.1.dc_weight"]
     bad = {**golden.weights, "cascades.0.dc_weight": torch.tensor([float("nan")])}
     for content, expected in (
@@ -258,6 +259,9 @@ def test_other_content_is_refused(golden: Golden, tmp_path: Path, caplog: pytest
         ({}, "expected a state dict"),
         (cut, "cascades.1.data_consistency_weight of shape (1,) is missing"),
         (bad, "cascades.0.dc_weight holds NaN or infinity"),
+        ({**golden.weights, 1: torch.zeros(1)}, "holds tensors under 1, expected a state dict with names"),
+        ({**golden.weights, first: torch.tensor(1.0)}, "have shapes or types that weights of such a network cannot"),
+        ({**golden.weights, first: golden.weights[first].long()}, "have shapes or types that weights of such a"),
     ):
         torch.save(content, path)
         message = failure(caplog, path, "--output", tmp_path / "model.pt")

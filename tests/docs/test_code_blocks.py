@@ -1,9 +1,9 @@
 """Code in the README, the docs and the bundles' READMEs runs; what cannot says why.
 
 Blocks of Python of a page share their names and run in order, in a fresh folder that holds the bundles and a small
-made-up scan. Blocks of a shell run where a comment above asks for it, and where they only ask for help. A comment
-``<!-- not run: REASON -->`` right above a block leaves it out, ``<!-- run: slow -->`` makes it (of Python: its page)
-one of the slow tests. Whatever is not run is at least read: files and commands that it names must be there.
+made-up scan or volume. Blocks of a shell run where a comment above asks for it, and where they only ask for help. A
+comment ``<!-- not run: REASON -->`` right above a block leaves it out, ``<!-- run: slow -->`` makes it (of Python: its
+page) one of the slow tests. Whatever is not run is at least read: files and commands that it names must be there.
 """
 
 from __future__ import annotations
@@ -119,11 +119,24 @@ def scan(folder) -> Path:
     return Path(shutil.copyfile(made, folder / "scan.h5"))
 
 
+@pytest.fixture(scope="module")
+def volume(folder) -> Path:
+    """The file that pages call scan_T1w.nii.gz: the middle of a made-up head, in voxels of 2 mm."""
+    from recon_monai.data.demo import DemoVolumeRecipe, ensure_demo_volumes
+
+    recipe = DemoVolumeRecipe(heads=(0, 0, 1), shape=(32, 40, 32), spacing=2.0, real=False)
+    (made,) = Path(ensure_demo_volumes(recipe=recipe)).glob("*.nii.gz")
+    return Path(shutil.copyfile(made, folder / "scan_T1w.nii.gz"))
+
+
 @pytest.mark.parametrize("page", _pages())
 def test_python_runs(page, folder, request, monkeypatch):
     if any("scan.h5" in block.text for block in PYTHON[page]):
         request.getfixturevalue("scan")
         shutil.rmtree(folder / "reconstructed", ignore_errors=True)
+    if any("scan_T1w.nii.gz" in block.text for block in PYTHON[page]):
+        request.getfixturevalue("volume")
+        shutil.rmtree(folder / "fine", ignore_errors=True)
     monkeypatch.chdir(folder)
     names: dict[str, object] = {"__name__": "page"}
     for block in PYTHON[page]:

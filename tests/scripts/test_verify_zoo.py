@@ -74,6 +74,16 @@ def test_style_of_a_bundle_with_python(checks, bundle):
     assert not found.passed and "code.py" in found.text
 
 
+@pytest.mark.parametrize(("traced", "text"), [(None, "by trace alone"), ("no", "cannot be made")])
+def test_what_cannot_be_scripted_fails(checks, bundle, monkeypatch, traced, text):
+    """As in the zoo, unless it has an exemption."""
+    monkeypatch.setattr(checks, "_monai", lambda folder, command, *options: traced if "True" in options else "no")
+    found = checks.torchscript(bundle)
+    assert not found.passed and text in found.text
+    monkeypatch.setattr(checks, "_monai", lambda folder, command, *options: None)
+    assert checks.torchscript(bundle).passed
+
+
 def test_the_reason_of_a_failure(checks):
     said = "Traceback\n  File x\nRuntimeError: inner\n\nThe above\nValueError: outer\n more of it\n"
     assert checks._reason(said) == "ValueError: outer more of it"
@@ -90,4 +100,4 @@ def test_an_export_passes(form, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     lines = done.stdout.splitlines()
     assert [line.split()[1:3] for line in lines] == [[name, "passed"] for name in CHECKS]
-    assert "by trace" in done.stdout or "by script" in done.stdout
+    assert "by script" in done.stdout

@@ -82,6 +82,30 @@ def test_another_build_of_the_wheel(bundle, output, wheel):
     assert (output / wheel.name).read_bytes() == b"wheel"
 
 
+def test_what_no_export_wrote_is_not_replaced(bundle, output, wheel):
+    run = bundle / "eval" / "run" / "model.pt"
+    run.parent.mkdir(parents=True)
+    run.write_bytes(b"hours of training")
+    for place in (bundle.parent, bundle.parent / ".." / bundle.parent.name):
+        for overwrite in (False, True):
+            with pytest.raises(ValueError, match="is where the bundle itself lies, which the export would"):
+                export_bundle(bundle, place, wheel=wheel, overwrite=overwrite)
+    assert run.read_bytes() == b"hours of training"
+    (output / "weighted_dircn").mkdir(parents=True)
+    (output / "weighted_dircn" / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"no weighted_dircn_v\*\.zip beside it says that it was exported"):
+        export_bundle(bundle, output, wheel=wheel)
+    assert (output / "weighted_dircn" / "notes.txt").read_text() == "mine"
+    made = export_bundle(bundle, output, wheel=wheel, overwrite=True)
+    assert not (made.folder / "notes.txt").exists()
+    (made.folder / "eval" / "run").mkdir(parents=True)
+    with pytest.raises(FileExistsError, match="eval holds runs, which a new export would delete"):
+        export_bundle(bundle, output, version="0.9.0", changes="More", wheel=wheel)
+    assert json.loads((bundle / "configs" / "metadata.json").read_text())["version"] != "0.9.0"
+    export_bundle(bundle, output, wheel=wheel, overwrite=True)
+    assert not (made.folder / "eval").exists()
+
+
 def test_no_weights(bundle, output, wheel):
     (bundle / "models" / "model.pt").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no models/model\.pt, .* --without_weights True"):
