@@ -7,6 +7,7 @@ import pickle
 import re
 import struct
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,7 +52,9 @@ def read_torch_file(path: str | Path) -> Any:
     with path.open("rb") as file:
         kind = _foreign_kind(file)
         if kind is not None:
-            raise ValueError(f"{path}: is {kind}, expected weights written by PyTorch; export them from there first")
+            raise ValueError(
+                f"{path}: is {kind}, expected weights written by PyTorch; save its weights alone by torch.save"
+            )
         try:
             with warnings.catch_warnings():  # a note on how the file was pickled, for developers of PyTorch
                 warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
@@ -61,16 +64,36 @@ def read_torch_file(path: str | Path) -> Any:
 
 
 def _foreign_kind(file: BinaryIO) -> str | None:
-    """What a file of another package is, by its first or last bytes; the position in the file stays at its start."""
-    start = file.read(8)
-    file.seek(-min(8, file.seek(0, os.SEEK_END)), os.SEEK_END)
+    """What a file of another package or purpose is, by its bytes; the position in the file stays at its start."""
+    start = file.read(9)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(-min(8, size), os.SEEK_END)
     end = file.read(8)
     file.seek(0)
-    if start == b"\x89HDF\r\n\x1a\n":
+    if start.startswith(b"\x89HDF\r\n\x1a\n"):
         return "an HDF5 file, as Keras writes weights to"
     if end == b"W\xfb\x80\x8b$uG\xdb":  # of a table: the index of a checkpoint, its magic number
         return "a file of TensorFlow, the index of a checkpoint"
-    return "a file of NumPy" if start.startswith(b"\x93NUMPY") else None
+    if start[8:] == b"{" and int.from_bytes(start[:8], "little") <= size - 8:  # length of a header in JSON
+        return "a file of safetensors"
+    if start.startswith(b"\x93NUMPY"):
+        return "a file of NumPy"
+    return _archive_kind(file) if start.startswith(b"PK\x03\x04") else None
+
+
+def _archive_kind(file: BinaryIO) -> str | None:
+    """What a zip archive is that ``torch.save`` did not write; None for its own and for damaged ones."""
+    try:
+        names = {name.rpartition("/")[2] for name in zipfile.ZipFile(file).namelist()}
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return None
+    finally:
+        file.seek(0)
+    if "constants.pkl" in names:
+        return "a TorchScript file, a network with its code"
+    if "archive_format" in names:
+        return "a file of torch.export, a network with its code"
+    return None if "data.pkl" in names else "a zip archive of something else"
 
 
 def _reason(error: Exception) -> str:

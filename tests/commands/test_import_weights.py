@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 import logging
 import os
 import pickle
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -212,6 +214,18 @@ def test_no_way_to_load_weights_runs_their_code(
     assert sorted(file.name for file in tmp_path.iterdir()) == ["model.pt"], "nothing ran, nothing was written"
 
 
+def archive(*names: str) -> bytes:
+    """A zip archive with these files, as it lies on the disk."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name in names:
+            file.writestr(name, b"3")
+    return buffer.getvalue()
+
+
+SAFETENSORS = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+
+
 @pytest.mark.parametrize("kind", ["fastmri", "dircn", "mdcsrn"])
 @pytest.mark.parametrize(
     ("content", "expected"),
@@ -219,8 +233,12 @@ def test_no_way_to_load_weights_runs_their_code(
         (b"\x89HDF\r\n\x1a\n" + b"\0" * 2000, "is an HDF5 file"),
         (b"\0\0\0\0\x01 \x7f checkpoint" + b"W\xfb\x80\x8b$uG\xdb", "is a file of TensorFlow"),
         (b"\x93NUMPY\x01\0v\0{'descr': '<f4'}", "is a file of NumPy"),
+        (len(SAFETENSORS).to_bytes(8, "little") + SAFETENSORS + bytes(4), "is a file of safetensors"),
+        (archive("net/data.pkl", "net/constants.pkl", "net/code/net.py", "net/version"), "is a TorchScript file"),
+        (archive("net/archive_format", "net/models/model.json"), "is a file of torch.export"),
+        (archive("readme.txt"), "is a zip archive of something else"),
     ],
-    ids=["hdf5", "tensorflow", "numpy"],
+    ids=["hdf5", "tensorflow", "numpy", "safetensors", "torchscript", "torch_export", "zip"],
 )
 def test_foreign_files_are_named(
     kind: str, content: bytes, expected: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
