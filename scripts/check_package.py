@@ -59,11 +59,11 @@ def main() -> None:
         shutil.rmtree(work / part, ignore_errors=True)
     wheel = build(work / "dist")
     python = install(wheel, given.extras, work / "environment")
+    _run([python, "-m", "recon_monai", "--help"], work)
     for title, words in (
         ("dependencies", ["-m", "pip", "check"]),
         ("modules", ["-c", EVERYTHING]),
         ("use", ["-c", USE]),
-        ("command line", ["-m", "recon_monai", "--help"]),
     ):
         print(f"{title}: {_run([python, *words], work).strip().splitlines()[-1]}", flush=True)
     seconds = min(float(_run([python, "-c", IMPORT_SECONDS], work)) for _ in range(5))

@@ -107,7 +107,7 @@ def draw() -> Image.Image:
         pen.rectangle((left, size[1] - MARGIN - 14, left + 12, size[1] - MARGIN - 2), fill=color)
         write_line(pen, (left + 20, size[1] - MARGIN - 17), text, 15, WHITE, 160)
         left += 190
-    write_line(pen, (left, size[1] - MARGIN - 17), f"{RESEARCH_NOTICE}; masks are made up", 15, GRAY, size[0] - left)
+    write_line(pen, (left, size[1] - MARGIN - 17), f"{RESEARCH_NOTICE} Masks are made up.", 15, GRAY, size[0] - left)
     return picture
 
 
