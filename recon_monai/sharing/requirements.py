@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
@@ -52,9 +53,15 @@ def packages_of(modules: Iterable[str], declared: Mapping[str, str]) -> dict[str
                 "cannot be stated; install it"
             )
         name = _distribution(module, known[module])
-        if name not in _OF_MONAI and not set(known[module]) & set(found):
+        same = {_canonical(one) for one in known[module]} & {_canonical(one) for one in found}
+        if name not in _OF_MONAI and not same:
             found.setdefault(name, _version(name))
     return dict(sorted(found.items()))
+
+
+def _canonical(name: str) -> str:
+    """One spelling of ``pytorch_optimizer`` and ``pytorch-optimizer``, as pip sees them."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 @cache

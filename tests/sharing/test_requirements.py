@@ -27,6 +27,11 @@ def test_distributions_of_modules():
     assert not {"torch", "monai", "numpy"} & found.keys(), "these have keys of their own"
 
 
+def test_one_package_has_one_name():
+    found = packages_of({"pytorch_optimizer"}, {"pytorch-optimizer": "4.1.0"})
+    assert [name for name in found if "optimizer" in name] == ["pytorch-optimizer"]
+
+
 def test_a_module_that_is_not_installed():
     with pytest.raises(ValueError, match="need the module no_such_module, which is not installed here"):
         packages_of({"no_such_module"}, {})
