@@ -133,7 +133,7 @@ def _report(results: list[Result], environments: dict[tuple[str, ...], tuple[str
         )
     commands = dict.fromkeys(outcome.command for one in results for outcome in one.outcomes.values())
     options = "options for size, data and output as in `scripts/export_runs.py`"
-    lines += ["", f"Each ran in an empty folder, `BUNDLE` being an absolute path ({options}):", "", "```"]
+    lines += ["", f"Each ran in an empty folder, `BUNDLE` being an absolute path ({options}):", "", "```text"]
     return "\n".join([*lines, *commands, "```"])
 
 

@@ -93,6 +93,7 @@ def write_page(file: Path, title: str, parts: Sequence[str], bundle: str | None,
         f"**{RESEARCH_NOTICE}** This page is written by the command at its end, numbers and sentences.",
         *parts,
         "## Again",
+        "<!-- not run: needs data of the user, and hours; tests/scripts runs its parts at small size -->\n"
         f"```bash\n{command}\n{command} --report {file}\n```",
     ]
     with atomic_path(file) as temporary:
