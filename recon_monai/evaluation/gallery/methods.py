@@ -14,7 +14,7 @@ import torch
 from recon_monai.evaluation.classical_methods import CLASSICAL_METHODS, classical_method
 from recon_monai.evaluation.gallery.bench import Bench
 from recon_monai.evaluation.gallery.problems import Problem
-from recon_monai.evaluation.gallery.shipped import shipped_network
+from recon_monai.evaluation.gallery.shipped import NOTE, shipped_network
 from recon_monai.evaluation.gallery.workshop import LATENT
 from recon_monai.solvers import DeepImagePrior, ManifoldSearch, PlugAndPlay, ZeroFilled
 
@@ -90,7 +90,7 @@ def _trained(name: str, bench: Bench, _problem: Problem) -> Made:
 
 
 def _shipped(name: str, _bench: Bench, _problem: Problem) -> Made:
-    return Made(_as_call(shipped_network(name)), "shipped weights, trained on other data", f"shipped {name}")
+    return Made(_as_call(shipped_network(name)), NOTE, f"shipped {name}")
 
 
 def _as_call(network: torch.nn.Module) -> Call:

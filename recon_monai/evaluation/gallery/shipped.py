@@ -7,7 +7,10 @@ from torch import nn
 from recon_monai.inference import bundle_folder
 from recon_monai.networks import adopt_anatomies, load_weights
 
-__all__ = ["bundle_folder", "shipped_network"]
+__all__ = ["NOTE", "bundle_folder", "shipped_network"]
+
+NOTE = "shipped weights, trained on other data"
+"""What tables say of them."""
 
 
 def shipped_network(name: str) -> nn.Module:

@@ -19,7 +19,7 @@ from recon_monai import networks
 from recon_monai.data import VolumeDataset
 from recon_monai.evaluation.gallery.problems import fingerprint
 from recon_monai.evaluation.gallery.settings import GallerySettings
-from recon_monai.evaluation.gallery.shipped import shipped_network
+from recon_monai.evaluation.gallery.shipped import NOTE, shipped_network
 from recon_monai.evaluation.gallery.store import result_key
 from recon_monai.evaluation.gallery.tuned import best_weight
 from recon_monai.evaluation.gallery.workshop import Trained, keep
@@ -173,7 +173,7 @@ class VolumeBench:
         infer: Callable[[torch.Tensor, nn.Module], torch.Tensor] = SimpleInferer()
         if name == SHIPPED:
             network, infer = shipped_network(SHIPPED), SeamlessInferer()
-            note, key = "shipped weights, trained on other data", f"shipped {SHIPPED}"
+            note, key = NOTE, f"shipped {SHIPPED}"
         else:
             network, note, key = self.network(name)
         parameters = sum(parameter.numel() for parameter in network.parameters())
