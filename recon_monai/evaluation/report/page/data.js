@@ -19,6 +19,9 @@ const state = {
   held: false,
 };
 
+/* One of the twelve colors of report.css. */
+function colorOf(index) { return `m${index % 12}`; }
+
 function byId(id) { return document.getElementById(id); }
 
 function element(name, attributes, ...children) {

@@ -68,7 +68,7 @@ function strip(group, names, [low, high], key, valuesOf) {
     const sorted = found.map(([value]) => value).sort((a, b) => a - b);
     const words = name.length > 19 ? `${name.slice(0, 18)}…` : name;
     svg.append(drawing("text", { x: left - 8, y: middle + 4, "text-anchor": "end" }, words));
-    const marks = drawing("g", { class: `m${method % 12}` });
+    const marks = drawing("g", { class: colorOf(method) });
     if (sorted.length > 3) {
       const [first, median, third] = [0.25, 0.5, 0.75].map((share) => x(quantile(sorted, share)));
       marks.append(drawing("rect", { class: "box", x: first.toFixed(1), y: middle - 7, width: Math.max(third - first, 0.5).toFixed(1), height: 14, rx: 2 }));
@@ -110,7 +110,7 @@ function drawSpeed(place, section, key) {
 function keysOf(names) {
   return element("ul", { class: "keys-of" }, ...names.map((name) => {
     const index = methodIndex.get(name);
-    const mark = drawing("svg", { class: `key m${index % 12}`, viewBox: "-6 -6 12 12", "aria-hidden": "true" });
+    const mark = drawing("svg", { class: `key ${colorOf(index)}`, viewBox: "-6 -6 12 12", "aria-hidden": "true" });
     mark.append(drawing("path", { d: shapeOf(index) }));
     return element("li", {}, mark, name);
   }));
@@ -141,7 +141,7 @@ function scatter(points, key) {
   svg.append(drawing("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle" }, "seconds per file (logarithmic)"));
   for (const point of points) {
     const index = methodIndex.get(point.name);
-    const mark = drawing("path", { class: `point group m${index % 12}`, d: shapeOf(index), transform: `translate(${x(point.seconds).toFixed(1)} ${y(point.value).toFixed(1)})` });
+    const mark = drawing("path", { class: `point group ${colorOf(index)}`, d: shapeOf(index), transform: `translate(${x(point.seconds).toFixed(1)} ${y(point.value).toFixed(1)})` });
     mark.dataset.tip = `${point.name}, ${point.group}\n${measureOf.get(key).label} ${shown(point.value, key)}, ${short(point.seconds)} s`;
     svg.append(mark);
   }
